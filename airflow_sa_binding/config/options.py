@@ -1,0 +1,177 @@
+"""The options of airflow.cfg that this project reads, as plain values.
+
+The only module that knows Airflow's configuration object, and it knows no more of it than `get`. It must not open
+a file or import Airflow.
+"""
+
+from __future__ import annotations
+
+import configparser
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from airflow_sa_binding.binding.errors import Problem, describe
+
+SECTION = "sa_binding"
+ACCOUNTS_OPTION = "[kubernetes] gcp_service_accounts"
+EXECUTOR_ACCOUNTS_OPTION = "[kubernetes_executor] gcp_service_accounts"
+BINDINGS_FILE_OPTION = f"[{SECTION}] bindings_file"
+
+DEFAULT_SYNC_INTERVAL_SECONDS = 60
+LONGEST_SYNC_INTERVAL_SECONDS = 86400
+"""A day: a rotated key must arrive, and what waits in between must not overflow."""
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_BOOLEANS = {"t": True, "true": True, "1": True, "f": False, "false": False, "0": False}
+"""The words of Airflow's own `getboolean`."""
+
+
+class Conf(Protocol):
+    """What is needed of `airflow.configuration.conf`, or of the `ExecutorConf` of one team."""
+
+    def get(self, section: str, key: str, *, fallback: str | None = None) -> str | None:
+        """Return the text of an option."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options as they were written, with whole-option types checked but nothing parsed further."""
+
+    gcp_service_accounts: str = ""
+    gcp_service_accounts_source: str = ACCOUNTS_OPTION
+    """The option that `gcp_service_accounts` comes from, for messages."""
+    bindings_file: Path | None = None
+    sync_interval_seconds: int = DEFAULT_SYNC_INTERVAL_SECONDS
+    prune: bool = False
+    namespaces: tuple[str, ...] = ()
+    """Further namespaces in which pods with an identity run, such as those of KubernetesPodOperator."""
+    executor_namespace: str = "default"
+    multi_namespace_mode: bool = False
+    multi_namespaces: tuple[str, ...] = ()
+    """The namespaces of multi-namespace mode; empty where that mode is off or covers every namespace."""
+    listing_problems: tuple[Problem, ...] = ()
+    """Those of the problems that may hide accounts which are listed."""
+
+
+def read_options(conf: Conf) -> tuple[Options, tuple[Problem, ...]]:
+    """Read every option; a bad value becomes a problem and its safe default, never an exception."""
+    reader = _Reader(conf)
+    accounts, source = reader.accounts()
+    bindings_file = reader.bindings_file()
+    listing_problems = tuple(reader.problems)
+    multi_namespace_mode = reader.boolean("kubernetes_executor", "multi_namespace_mode", default=False)
+    options = Options(
+        gcp_service_accounts=accounts,
+        gcp_service_accounts_source=source,
+        bindings_file=bindings_file,
+        sync_interval_seconds=reader.sync_interval_seconds(),
+        prune=reader.boolean(SECTION, "prune", default=False),
+        namespaces=reader.namespaces(SECTION, "namespaces"),
+        executor_namespace=reader.executor_namespace(),
+        multi_namespace_mode=multi_namespace_mode,
+        # Without the mode the executor does not look at the list.
+        multi_namespaces=reader.namespaces("kubernetes_executor", "multi_namespace_mode_namespace_list")
+        if multi_namespace_mode
+        else (),
+        listing_problems=listing_problems,
+    )
+    return options, tuple(reader.problems)
+
+
+class _Reader:
+    """Collects the problems of the options that it reads."""
+
+    def __init__(self, conf: Conf) -> None:
+        self._conf = conf
+        self.problems: list[Problem] = []
+
+    def accounts(self) -> tuple[str, str]:
+        """Return `gcp_service_accounts` and the option that it comes from."""
+        executor = self._own_text("kubernetes_executor", "gcp_service_accounts")
+        shared = self._own_text("kubernetes", "gcp_service_accounts")
+        if executor and shared and executor != shared:
+            self._add(
+                EXECUTOR_ACCOUNTS_OPTION,
+                f"differs from {ACCOUNTS_OPTION}, which is ignored",
+                f"keep {ACCOUNTS_OPTION} only",
+            )
+        return (executor, EXECUTOR_ACCOUNTS_OPTION) if executor else (shared, ACCOUNTS_OPTION)
+
+    def bindings_file(self) -> Path | None:
+        text = self._text(SECTION, "bindings_file")
+        if not text:
+            return None
+        if not text.startswith("/") or not text.isprintable():
+            self._add(BINDINGS_FILE_OPTION, f"must be an absolute path, got {describe(text)}", "write the whole path")
+            return None
+        return Path(text)
+
+    def sync_interval_seconds(self) -> int:
+        text = self._text(SECTION, "sync_interval_seconds", default=str(DEFAULT_SYNC_INTERVAL_SECONDS))
+        # Nine digits keep int() far from its own limits.
+        value = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+        if 1 <= value <= LONGEST_SYNC_INTERVAL_SECONDS:
+            return value
+        self._add(
+            f"[{SECTION}] sync_interval_seconds",
+            f"must be a whole number from 1 to {LONGEST_SYNC_INTERVAL_SECONDS}, got {describe(text)}",
+            f"correct it or drop it; until then it is {DEFAULT_SYNC_INTERVAL_SECONDS}",
+        )
+        return DEFAULT_SYNC_INTERVAL_SECONDS
+
+    def boolean(self, section: str, key: str, *, default: bool) -> bool:
+        text = self._text(section, key, default=str(default))
+        # Airflow takes a comment behind a boolean.
+        value = _BOOLEANS.get(text.partition("#")[0].strip().lower())
+        if value is not None:
+            return value
+        self._add(
+            f"[{section}] {key}",
+            f"must be True or False, got {describe(text)}",
+            f"correct it or drop it; until then it is {default}",
+        )
+        return default
+
+    def executor_namespace(self) -> str:
+        text = self._text("kubernetes_executor", "namespace")
+        if not text:
+            return "default"
+        if _DNS_LABEL.fullmatch(text):
+            return text
+        self._bad_namespace("[kubernetes_executor] namespace", text, "correct it; until then it is 'default'")
+        return "default"
+
+    def namespaces(self, section: str, key: str) -> tuple[str, ...]:
+        names = [name.strip() for name in re.split(r"[,\n]", self._text(section, key)) if name.strip()]
+        for name in names:
+            if not _DNS_LABEL.fullmatch(name):
+                self._bad_namespace(f"[{section}] {key}", name, "correct it; until then it is left out")
+        return tuple(dict.fromkeys(name for name in names if _DNS_LABEL.fullmatch(name)))
+
+    def _bad_namespace(self, field: str, name: str, remedy: str) -> None:
+        rule = "a namespace is 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
+        self._add(field, f"{rule}, got {describe(name)}", remedy)
+
+    def _own_text(self, section: str, key: str) -> str:
+        """Return an option of this very section.
+
+        Airflow 2.11 takes `[kubernetes]` for an old name of `[kubernetes_executor]`, answers for one what the other
+        says and warns about it. Later versions hold them for two sections.
+        """
+        aliased = "kubernetes_executor" in getattr(self._conf, "deprecated_sections", ())
+        return self._text(section, key, **({"lookup_from_deprecated": False} if aliased else {}))
+
+    def _text(self, section: str, key: str, *, default: str = "", **lookup: Any) -> str:
+        conf: Any = self._conf
+        try:
+            value = conf.get(section, key, fallback=None, **lookup)
+        except configparser.Error:
+            # A lone '%' in the file: configparser takes it for an interpolation. Its message quotes the value.
+            self._add(f"[{section}] {key}", "cannot be read because of a lone '%'", "write '%%' for '%'")
+            return default
+        return default if value is None else str(value).strip()
+
+    def _add(self, field: str, problem: str, remedy: str) -> None:
+        self.problems.append(Problem(field, problem, remedy))

@@ -1,0 +1,220 @@
+"""The executor: starts every task in a pod with exactly the identity that the task asks for.
+
+It validates when a task arrives, so that a mistake fails the one task with its reason, and binds when the pod is
+complete, from the task that the scheduler handed over: the author's `pod_override` has been merged by then, and
+can no longer change anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.cncf.kubernetes.executors.kubernetes_executor import KubernetesExecutor
+from airflow.providers.common.compat.sdk import Stats
+from urllib3.exceptions import HTTPError
+
+from airflow_sa_binding.binding.decide import BoundPod, bind_task_pod
+from airflow_sa_binding.binding.errors import Refused
+from airflow_sa_binding.binding.forgery import Task
+from airflow_sa_binding.binding.identity import Settings
+from airflow_sa_binding.binding.names import APPLIED_ANNOTATION
+from airflow_sa_binding.binding.request import parse_executor_config
+from airflow_sa_binding.binding.resolve import resolve
+from airflow_sa_binding.cluster.background import BackgroundSync
+from airflow_sa_binding.cluster.state import Failed, SecretStates, Unknown
+from airflow_sa_binding.config.load import Configuration, load_configuration
+
+if TYPE_CHECKING:
+    from airflow.cli.cli_config import GroupCommand
+    from airflow.providers.cncf.kubernetes.executors.kubernetes_executor_types import KubernetesJob
+    from kubernetes.client import models as k8s
+
+log = logging.getLogger(__name__)
+
+_FIRST_SYNC_SECONDS = 30
+
+
+class TaskCommand(list[str]):
+    """Airflow 2's command for a worker, with the task's `executor_config` beside it.
+
+    Of an `executor_config` the stock executor keeps the `pod_override` alone. Airflow 3's command carries the
+    task instance, and with it the whole of it; Airflow 2's is a plain list.
+    """
+
+    executor_config: Any = None
+
+
+class SecretNotConfirmed(HTTPError):  # noqa: N818 - a state of waiting, told as an error
+    """The API server has not been reached yet to make sure of an identity's Secret.
+
+    An error of urllib3, because those are what the stock executor takes for an API server that is away: it
+    requeues the task `[kubernetes_executor] task_publish_max_retries` times.
+    """
+
+
+class ServiceAccountKubernetesExecutor(KubernetesExecutor):  # type: ignore[misc]
+    """A KubernetesExecutor whose task pods get the identities that their tasks ask for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The API server makes executors only to read logs, so nothing is read or started here.
+        super().__init__(*args, **kwargs)
+        self._settings = Settings()
+        self._secrets = SecretStates()
+        self._background: BackgroundSync | None = None
+        self._refused: deque[tuple[Any, str]] = deque()
+
+    def start(self) -> None:
+        """Start as the stock executor does, then bring the Secrets up to date and keep them so."""
+        super().start()
+        from airflow_sa_binding.pod_requests import BindingKubernetesScheduler
+
+        BindingKubernetesScheduler.take_over(self.kube_scheduler, self._bind)
+        self._background = BackgroundSync(
+            reload=lambda: load_configuration(self.conf),
+            api_client=self.kube_client.api_client,
+            states=self._secrets,
+            on_configuration=self._configure,
+            metrics=Stats,
+        )
+        self._background.start(first_round_seconds=_FIRST_SYNC_SECONDS)
+
+    def execute_async(
+        self, key: Any, command: Any, queue: str | None = None, executor_config: Any = None
+    ) -> None:
+        """Take a task, or note why it is refused."""
+        try:
+            resolve(parse_executor_config(executor_config), self._settings)
+        except Refused as refused:
+            self._refuse(key, str(refused))
+            return
+        if not _carries_task(command):
+            command = TaskCommand(command)
+            command.executor_config = executor_config
+        try:
+            super().execute_async(key=key, command=command, queue=queue, executor_config=executor_config)
+        except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
+            # A job goes through a queue between processes; a lambda in executor_config does not.
+            self._refuse(
+                key,
+                f"executor_config: cannot be handed to the pod builder ({type(error).__name__}); "
+                "use plain values and Kubernetes models only",
+            )
+
+    def sync(self) -> None:
+        """Fail the tasks that were refused, then do what the stock executor does."""
+        # Not failed in execute_async: Airflow 2 marks a task as running only after that returned, and the
+        # slot would never be free again.
+        while self._refused:
+            key, message = self._refused.popleft()
+            self.fail(key, info=message)
+        super().sync()
+
+    def end(self) -> None:
+        """Stop keeping Secrets up to date, then end as the stock executor does."""
+        self._stop_background()
+        super().end()
+
+    def terminate(self) -> None:
+        """Stop keeping Secrets up to date, then terminate as the stock executor does."""
+        self._stop_background()
+        super().terminate()
+
+    @staticmethod
+    def get_cli_commands() -> list[GroupCommand]:
+        """Return the `kubernetes` commands, unless the stock executor is configured too and brings them."""
+        from airflow.executors.executor_loader import ExecutorLoader
+
+        configured = {name.module_path for name in ExecutorLoader.get_executor_names()}
+        if f"{KubernetesExecutor.__module__}.{KubernetesExecutor.__name__}" in configured:
+            return []
+        commands: list[GroupCommand] = KubernetesExecutor.get_cli_commands()
+        return commands
+
+    def _configure(self, configuration: Configuration) -> None:
+        self._settings = configuration.settings
+
+    def _stop_background(self) -> None:
+        if self._background is not None:
+            self._background.stop()
+            self._background = None
+
+    def _refuse(self, key: Any, message: str) -> None:
+        log.warning("sa_binding.refused task=%s reason=%s", key, message)
+        Stats.incr("sa_binding.refused")
+        self._refused.append((key, message))
+
+    def _bind(self, pod: k8s.V1Pod, job: KubernetesJob) -> k8s.V1Pod:
+        """Bind a task's pod, last of all; called for sequential and concurrent creation alike.
+
+        Raises:
+            Refused: The pod must not be created.
+            SecretNotConfirmed: Not yet.
+        """
+        executor_config, task = _task_of(job)
+        try:
+            bound = bind_task_pod(
+                pod,
+                override=job.kube_executor_config,
+                executor_config=executor_config,
+                task=task,
+                settings=self._settings,
+            )
+            self._require_secrets(bound)
+        except Refused as refused:
+            log.warning("sa_binding.refused task=%s reason=%s", task, refused)
+            Stats.incr("sa_binding.refused")
+            raise
+        if bound.bindings:
+            metadata = bound.pod.metadata
+            log.info(
+                "sa_binding.bound by=executor dag_id=%s task_id=%s run_id=%s map_index=%s try_number=%s "
+                "pod=%s namespace=%s applied=%s",
+                *(task.dag_id, task.task_id, task.run_id, task.map_index, task.try_number),
+                *(metadata.name, metadata.namespace, metadata.annotations[APPLIED_ANNOTATION]),
+            )
+            Stats.incr("sa_binding.bound")
+        return bound.pod
+
+    def _require_secrets(self, bound: BoundPod) -> None:
+        namespace = bound.pod.metadata.namespace
+        for binding in bound.bindings:
+            delivery = binding.identity.delivery
+            if not delivery.managed:
+                continue
+            if namespace not in self._settings.namespaces:
+                raise Refused(
+                    binding.field,
+                    f"the Secret of {binding.identity.name!r} is not kept in the pod's namespace",
+                    got=namespace,
+                    remedy="have the namespace added to [sa_binding] namespaces",
+                )
+            state = self._secrets.state_of(namespace, delivery.secret_name)
+            if isinstance(state, Failed):
+                raise Refused(
+                    binding.field,
+                    f"{binding.identity.name!r} cannot be delivered: {state.message}",
+                    remedy="the scheduler tries again by itself; ask your platform engineer if it stays so",
+                )
+            if isinstance(state, Unknown):
+                raise SecretNotConfirmed(f"{binding.field}: {binding.identity.name!r} waits: {state.message}")
+
+
+def _carries_task(command: Any) -> bool:
+    return len(command) == 1 and hasattr(command[0], "ti")
+
+
+def _task_of(job: KubernetesJob) -> tuple[Any, Task]:
+    """Return a job's `executor_config` and its task, both as the scheduler handed them over."""
+    instance = job.command[0].ti if _carries_task(job.command) else job.key
+    source = instance if _carries_task(job.command) else job.command
+    task = Task(
+        dag_id=instance.dag_id,
+        task_id=instance.task_id,
+        run_id=instance.run_id,
+        try_number=instance.try_number,
+        map_index=instance.map_index,
+    )
+    return source.executor_config, task

@@ -1,0 +1,61 @@
+"""The executor's builder of pods, with the binding as its last step.
+
+Stock Airflow gives no way to put another builder in place, so `ServiceAccountKubernetesExecutor.start()` makes an
+instance of this class out of the stock one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.cncf.kubernetes.exceptions import PodMutationHookException, PodReconciliationError
+from airflow.providers.cncf.kubernetes.executors.kubernetes_executor_utils import AirflowKubernetesScheduler
+from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import TRANSIENT_CONNECTION_ERRORS
+from kubernetes.client import ApiException
+from kubernetes.client import models as k8s
+
+from airflow_sa_binding.binding.errors import Refused
+from airflow_sa_binding.hook import left_to_executor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.providers.cncf.kubernetes.executors.kubernetes_executor_types import KubernetesJob
+
+# What the stock executor handles by failing or requeueing the one task. Anything else ends the scheduler.
+_HANDLED = (PodReconciliationError, PodMutationHookException, ApiException, *TRANSIENT_CONNECTION_ERRORS)
+
+
+class BindingKubernetesScheduler(AirflowKubernetesScheduler):  # type: ignore[misc]
+    """Builds pods as the stock class does, and binds each before it is created."""
+
+    bind: Callable[[k8s.V1Pod, KubernetesJob], k8s.V1Pod]
+
+    @classmethod
+    def take_over(
+        cls, stock: AirflowKubernetesScheduler, bind: Callable[[k8s.V1Pod, KubernetesJob], k8s.V1Pod]
+    ) -> None:
+        """Turn a stock instance, whose watcher processes run already, into one that binds."""
+        stock.__class__ = cls
+        stock.bind = bind
+
+    def run_next(self, next_job: KubernetesJob) -> None:
+        """Build, bind and create a pod; whatever goes wrong costs this one task, not the scheduler."""
+        try:
+            super().run_next(next_job)
+        except _HANDLED:
+            raise
+        except Exception as error:
+            # E.g. a Python set among a pod_override's annotations, found out when the pod is serialised.
+            raise PodReconciliationError(
+                f"the pod cannot be created: {type(error).__name__}: {error}"
+            ) from error
+
+    def _build_pod_request(self, next_job: KubernetesJob) -> Any:
+        with left_to_executor():
+            pod = super()._build_pod_request(next_job)
+        try:
+            return self.bind(pod, next_job)
+        except Refused as refused:
+            # The exception that makes the stock executor fail this one task; its text reaches the audit log.
+            raise PodMutationHookException(str(refused)) from refused
