@@ -1,0 +1,1 @@
+"""The specification of airflow-sa-binding, as tests."""
