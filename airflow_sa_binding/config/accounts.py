@@ -5,7 +5,6 @@ Looks at text only: whether a path leads to the account's key is for `key_files`
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +12,12 @@ from pathlib import Path
 
 from airflow_sa_binding.binding.errors import Problem, Refused, describe
 
-_ACCOUNT_NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
+_ACCOUNT_NAME = re.compile(
+    r"[a-z0-9][a-z0-9._+-]*@[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+"
+)
 _LONGEST_ACCOUNT_NAME = 254
+# Some old projects are scoped by a domain: example.com:acme.
+_PROJECT_ID = re.compile(r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{0,28}[a-z0-9]")
 _BINDINGS_FILE_REMEDY = "rename the file or list the account in the bindings file with keyFile"
 
 
@@ -28,6 +31,8 @@ class Accounts:
     """Accounts that are listed but cannot be used, by name."""
     problems: tuple[Problem, ...] = ()
     """Those that belong to no account."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """The entry of each account, usable or not, for messages."""
 
 
 def is_account_name(name: str) -> bool:
@@ -50,6 +55,11 @@ def check_account_name(source: str, name: str) -> None:
         )
 
 
+def is_project_id(text: str) -> bool:
+    """Tell whether a text can be the id of a Google Cloud project (which a project number cannot)."""
+    return _PROJECT_ID.fullmatch(text) is not None
+
+
 def check_path(source: str, text: str) -> Path:
     """Return the path that a text spells.
 
@@ -60,8 +70,7 @@ def check_path(source: str, text: str) -> Path:
         raise Refused(source, "path must not hold control characters", got=text, remedy="rename the file")
     if not text.startswith("/"):
         raise Refused(source, "path must be absolute", got=text, remedy="write the whole path, from / on")
-    # Two spellings of one path are one file. Links are followed when the file is read.
-    return Path(os.path.normpath(text))
+    return Path(text)
 
 
 def parse_accounts(text: str, source: str) -> Accounts:
@@ -74,36 +83,30 @@ def parse_accounts(text: str, source: str) -> Accounts:
     key_paths: dict[str, Path] = {}
     unusable: dict[str, Problem] = {}
     problems: list[Problem] = []
-    first_entries: dict[str, int] = {}
-    # A line break separates with or without a comma before or after it.
+    sources: dict[str, str] = {}
+    # A line break separates, whether a comma stands before it, after it, or not at all.
     entries = [entry.strip() for entry in re.split(r"[ \t\r]*,?\s*\n\s*,?|,", text.strip())]
     while entries and not entries[-1]:
         entries.pop()
     for number, entry in enumerate(entries, start=1):
         where = f"{source}, entry {number}"
-        name, equals, path_text = (part.strip() for part in entry.partition("="))
         try:
-            if not equals:
-                _refuse_without_equals(where, entry)
-            if not name:
-                raise Refused(where, "account name is empty", remedy="write name=path")  # noqa: TRY301
-            if name in first_entries:
-                unusable[name] = Problem(
-                    where,
-                    f"account {describe(name)} is listed twice, first in entry {first_entries[name]}",
-                    "keep one of the two",
-                )
-                continue
-            first_entries[name] = number
+            name, path_text = _split_entry(where, entry)
+        except Refused as refused:
+            problems.append(refused.problem)
+            continue
+        if name in sources:
+            problem = f"account {describe(name)} is listed twice"
+            unusable[name] = Problem(where, problem, f"keep this entry or that of {sources[name]}")
+            continue
+        sources[name] = where
+        try:
             check_account_name(where, name)
             key_paths[name] = _check_key_path(where, path_text)
         except Refused as refused:
-            if name in first_entries:
-                unusable[name] = refused.problem
-            else:
-                problems.append(refused.problem)
+            unusable[name] = refused.problem
     usable = {name: path for name, path in key_paths.items() if name not in unusable}
-    return Accounts(key_paths=usable, unusable=unusable, problems=tuple(problems))
+    return Accounts(key_paths=usable, unusable=unusable, problems=tuple(problems), sources=sources)
 
 
 def find_shared(uses: Mapping[str, object], what: str, sources: Mapping[str, str]) -> dict[str, Problem]:
@@ -111,7 +114,7 @@ def find_shared(uses: Mapping[str, object], what: str, sources: Mapping[str, str
 
     Arguments:
         uses: What each account uses.
-        what: What that is, for messages, e.g. `key file`.
+        what: What kind of thing that is, for messages, e.g. `key file`.
         sources: Where each account is listed, for messages.
     """
     users: dict[object, list[str]] = {}
@@ -129,15 +132,17 @@ def find_shared(uses: Mapping[str, object], what: str, sources: Mapping[str, str
     return problems
 
 
-def _refuse_without_equals(where: str, entry: str) -> None:
+def _split_entry(where: str, entry: str) -> tuple[str, str]:
+    """Return the name and the path of an entry."""
     if not entry:
         raise Refused(where, "is empty", remedy="drop the extra comma")
-    raise Refused(
-        where,
-        "has no '='",
-        got=entry,
-        remedy=f"write name=path; if a path holds a comma, {_BINDINGS_FILE_REMEDY}",
-    )
+    name, equals, path_text = (part.strip() for part in entry.partition("="))
+    if not equals:
+        remedy = f"write name=path; if a path holds a comma, {_BINDINGS_FILE_REMEDY}"
+        raise Refused(where, "has no '='", got=entry, remedy=remedy)
+    if not name:
+        raise Refused(where, "account name is empty", remedy="write name=path")
+    return name, path_text
 
 
 def _check_key_path(where: str, text: str) -> Path:

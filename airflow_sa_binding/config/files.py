@@ -31,7 +31,8 @@ def read_file(path: Path, *, field: str, limit_bytes: int) -> bytes:
     except (OSError, ValueError) as error:
         # open() raises ValueError for a path that holds a NUL.
         reason = error.strerror if isinstance(error, OSError) else "the path holds a NUL"
-        raise Refused(field, f"cannot be read: {reason}", remedy="mend the file or correct the path") from None
+        remedy = "mend the file or correct the path"
+        raise Refused(field, f"cannot be read: {reason}", remedy=remedy) from None
     if stat.S_ISDIR(mode):
         raise Refused(field, "is a folder", remedy="write the path of the file in it")
     if not stat.S_ISREG(mode):

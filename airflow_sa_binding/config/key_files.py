@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_sa_binding.binding.errors import Refused
+from airflow_sa_binding.config.accounts import is_project_id
 from airflow_sa_binding.config.files import read_file
 
 LONGEST_KEY_BYTES = 1048576
@@ -66,15 +67,9 @@ def load_key_file(account: str, path: Path, *, known: Key | None = None) -> Key:
     _check_text(where, info, "private_key")
     if not _is_private_key(str(info["private_key"])):
         raise Refused(f"{where}: private_key", "is not a whole RSA private key in PEM", remedy=_REWRITE)
-    if info.get("project_id") is not None:
-        _check_text(where, info, "project_id")
-    project_id = info.get("project_id")
+    digest = hashlib.sha256(content).hexdigest()
     return Key(
-        account=account,
-        path=path,
-        content=content,
-        project_id=None if project_id is None else str(project_id),
-        sha256=hashlib.sha256(content).hexdigest(),
+        account=account, path=path, content=content, project_id=_project_id(where, info), sha256=digest
     )
 
 
@@ -118,6 +113,13 @@ def _check_text(where: str, info: Mapping[str, object], name: str) -> None:
         raise Refused(f"{where}: {name}", "is empty", remedy=_REWRITE)
 
 
+def _project_id(where: str, info: Mapping[str, object]) -> str | None:
+    project_id = info.get("project_id")
+    if project_id is None or (isinstance(project_id, str) and is_project_id(project_id)):
+        return project_id
+    raise Refused(f"{where}: project_id", "must be a project id", got=project_id, remedy=_REWRITE)
+
+
 def _is_private_key(pem: str) -> bool:
     """Tell whether a text is a consistent RSA private key without a password, as Google issues.
 
@@ -136,7 +138,7 @@ def _is_private_key(pem: str) -> bool:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return False
     p, q, d = numbers.p, numbers.q, numbers.d
-    if min(p, q) < 3 or p * q != numbers.public_numbers.n:
+    if min(p, q) <= 1 or p * q != numbers.public_numbers.n:
         return False
     return (
         d * numbers.public_numbers.e % (p - 1) == 1

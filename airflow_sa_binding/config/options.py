@@ -19,6 +19,9 @@ ACCOUNTS_OPTION = "[kubernetes] gcp_service_accounts"
 EXECUTOR_ACCOUNTS_OPTION = "[kubernetes_executor] gcp_service_accounts"
 BINDINGS_FILE_OPTION = f"[{SECTION}] bindings_file"
 
+LISTING_OPTIONS = (ACCOUNTS_OPTION, EXECUTOR_ACCOUNTS_OPTION, BINDINGS_FILE_OPTION)
+"""Where accounts are listed: what is wrong with one of these may hide an account."""
+
 DEFAULT_SYNC_INTERVAL_SECONDS = 60
 LONGEST_SYNC_INTERVAL_SECONDS = 86400
 """A day: a rotated key must arrive, and what waits in between must not overflow."""
@@ -37,7 +40,7 @@ class Conf(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options as they were written, with whole-option types checked but nothing parsed further."""
+    """The options, of which `gcp_service_accounts` is still to be parsed."""
 
     gcp_service_accounts: str = ""
     gcp_service_accounts_source: str = ACCOUNTS_OPTION
@@ -48,34 +51,27 @@ class Options:
     namespaces: tuple[str, ...] = ()
     """Further namespaces in which pods with an identity run, such as those of KubernetesPodOperator."""
     executor_namespace: str = "default"
-    multi_namespace_mode: bool = False
     multi_namespaces: tuple[str, ...] = ()
-    """The namespaces of multi-namespace mode; empty where that mode is off or covers every namespace."""
-    listing_problems: tuple[Problem, ...] = ()
-    """Those of the problems that may hide accounts which are listed."""
+    """The namespaces that multi-namespace mode lists."""
+    any_namespace: bool = False
+    """Whether multi-namespace mode is on without a list."""
 
 
 def read_options(conf: Conf) -> tuple[Options, tuple[Problem, ...]]:
     """Read every option; a bad value becomes a problem and its safe default, never an exception."""
     reader = _Reader(conf)
     accounts, source = reader.accounts()
-    bindings_file = reader.bindings_file()
-    listing_problems = tuple(reader.problems)
-    multi_namespace_mode = reader.boolean("kubernetes_executor", "multi_namespace_mode", default=False)
+    multi_namespaces, any_namespace = reader.multi_namespaces()
     options = Options(
         gcp_service_accounts=accounts,
         gcp_service_accounts_source=source,
-        bindings_file=bindings_file,
+        bindings_file=reader.bindings_file(),
         sync_interval_seconds=reader.sync_interval_seconds(),
-        prune=reader.boolean(SECTION, "prune", default=False),
-        namespaces=reader.namespaces(SECTION, "namespaces"),
+        prune=reader.boolean(SECTION, "prune"),
+        namespaces=reader.namespaces(),
         executor_namespace=reader.executor_namespace(),
-        multi_namespace_mode=multi_namespace_mode,
-        # Without the mode the executor does not look at the list.
-        multi_namespaces=reader.namespaces("kubernetes_executor", "multi_namespace_mode_namespace_list")
-        if multi_namespace_mode
-        else (),
-        listing_problems=listing_problems,
+        multi_namespaces=multi_namespaces,
+        any_namespace=any_namespace,
     )
     return options, tuple(reader.problems)
 
@@ -104,7 +100,8 @@ class _Reader:
         if not text:
             return None
         if not text.startswith("/") or not text.isprintable():
-            self._add(BINDINGS_FILE_OPTION, f"must be an absolute path, got {describe(text)}", "write the whole path")
+            problem = f"must be an absolute path, got {describe(text)}"
+            self._add(BINDINGS_FILE_OPTION, problem, "write the whole path, from / on")
             return None
         return Path(text)
 
@@ -121,18 +118,24 @@ class _Reader:
         )
         return DEFAULT_SYNC_INTERVAL_SECONDS
 
-    def boolean(self, section: str, key: str, *, default: bool) -> bool:
-        text = self._text(section, key, default=str(default))
+    def boolean(self, section: str, key: str) -> bool:
+        text = self._text(section, key, default="False")
         # Airflow takes a comment behind a boolean.
         value = _BOOLEANS.get(text.partition("#")[0].strip().lower())
-        if value is not None:
-            return value
-        self._add(
-            f"[{section}] {key}",
-            f"must be True or False, got {describe(text)}",
-            f"correct it or drop it; until then it is {default}",
-        )
-        return default
+        if value is None:
+            problem = f"must be True or False, got {describe(text)}"
+            self._add(f"[{section}] {key}", problem, "correct it or drop it; until then it is False")
+        return value is True
+
+    def multi_namespaces(self) -> tuple[tuple[str, ...], bool]:
+        """Return the namespaces of multi-namespace mode, and whether it is on without a list."""
+        # Without the mode, the executor does not look at the list.
+        if not self.boolean("kubernetes_executor", "multi_namespace_mode"):
+            return (), False
+        key = "multi_namespace_mode_namespace_list"
+        # A list that cannot be read is one without names, not the absence of a list.
+        text = self._text("kubernetes_executor", key, unreadable=",")
+        return self._names(f"[kubernetes_executor] {key}", text), not text
 
     def executor_namespace(self) -> str:
         text = self._text("kubernetes_executor", "namespace")
@@ -143,34 +146,39 @@ class _Reader:
         self._bad_namespace("[kubernetes_executor] namespace", text, "correct it; until then it is 'default'")
         return "default"
 
-    def namespaces(self, section: str, key: str) -> tuple[str, ...]:
-        names = [name.strip() for name in re.split(r"[,\n]", self._text(section, key)) if name.strip()]
+    def namespaces(self) -> tuple[str, ...]:
+        return self._names(f"[{SECTION}] namespaces", self._text(SECTION, "namespaces"))
+
+    def _names(self, field: str, text: str) -> tuple[str, ...]:
+        names = dict.fromkeys(name.strip() for name in re.split(r"[,\n]", text) if name.strip())
         for name in names:
             if not _DNS_LABEL.fullmatch(name):
-                self._bad_namespace(f"[{section}] {key}", name, "correct it; until then it is left out")
-        return tuple(dict.fromkeys(name for name in names if _DNS_LABEL.fullmatch(name)))
+                self._bad_namespace(field, name, "correct it; until then it is left out")
+        return tuple(name for name in names if _DNS_LABEL.fullmatch(name))
 
     def _bad_namespace(self, field: str, name: str, remedy: str) -> None:
-        rule = "a namespace is 1 to 63 of a-z, 0-9 and '-', with a letter or digit at both ends"
-        self._add(field, f"{rule}, got {describe(name)}", remedy)
+        self._add(field, f"{describe(name)} is not a namespace's name", remedy)
 
     def _own_text(self, section: str, key: str) -> str:
         """Return an option of this very section.
 
-        Airflow 2.11 takes `[kubernetes]` for an old name of `[kubernetes_executor]`, answers for one what the other
-        says and warns about it. Later versions hold them for two sections.
+        Airflow 2.11 takes `[kubernetes]` for an old name of `[kubernetes_executor]`: it answers for one what the
+        other says, and warns. Later versions hold them for two sections.
         """
-        aliased = "kubernetes_executor" in getattr(self._conf, "deprecated_sections", ())
-        return self._text(section, key, **({"lookup_from_deprecated": False} if aliased else {}))
+        if "kubernetes_executor" in getattr(self._conf, "deprecated_sections", ()):
+            return self._text(section, key, lookup_from_deprecated=False)
+        return self._text(section, key)
 
-    def _text(self, section: str, key: str, *, default: str = "", **lookup: Any) -> str:
+    def _text(
+        self, section: str, key: str, *, default: str = "", unreadable: str | None = None, **lookup: bool
+    ) -> str:
         conf: Any = self._conf
         try:
             value = conf.get(section, key, fallback=None, **lookup)
         except configparser.Error:
-            # A lone '%' in the file: configparser takes it for an interpolation. Its message quotes the value.
+            # configparser takes a lone '%' for an interpolation. Its message would quote the whole value.
             self._add(f"[{section}] {key}", "cannot be read because of a lone '%'", "write '%%' for '%'")
-            return default
+            return default if unreadable is None else unreadable
         return default if value is None else str(value).strip()
 
     def _add(self, field: str, problem: str, remedy: str) -> None:

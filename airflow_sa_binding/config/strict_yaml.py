@@ -5,7 +5,6 @@ Knows nothing of what the file is about.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ MOST_VALUES = 100_000
 """How many values a file may come to once its aliases are expanded."""
 DEEPEST_NESTING = 32
 
+_KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -34,53 +34,58 @@ def parse_yaml(content: bytes, source: str) -> object:
         Refused: It is not one YAML document in UTF-8, or one that is not accepted.
     """
     try:
-        text = content.decode()
+        # Some editors put a byte order mark first.
+        text = content.decode("utf-8-sig")
+        _check_events(text, source)
+        return _construct(text, source)
     except UnicodeDecodeError as error:
-        problem = f"is not UTF-8 (byte {error.start})"
-    else:
-        try:
-            _check_shape(text, source)
-            return _construct(text, source)
-        except yaml.MarkedYAMLError as error:
-            return _refuse(text, source, error)
-        except yaml.reader.ReaderError as error:
-            problem = f"holds the control character {chr(_code(error)).encode('unicode_escape').decode()!r}"
-    raise Refused(source, problem, remedy="save it as plain text in UTF-8")
+        problem, remedy = f"is not UTF-8 (byte {error.start})", "save it as UTF-8"
+    except yaml.reader.ReaderError as error:
+        problem, remedy = f"holds a control character ({_code_point(error)})", "save it as plain text"
+    except yaml.MarkedYAMLError as error:
+        problem, remedy = _describe_syntax_error(text, error)
+    raise Refused(source, problem, remedy=remedy)
 
 
-def _code(error: yaml.reader.ReaderError) -> int:
-    return error.character if isinstance(error.character, int) else ord(error.character[:1])
+def _code_point(error: yaml.reader.ReaderError) -> str:
+    # libyaml gives a number, PyYAML's own reader a character.
+    character: object = error.character
+    return f"U+{character if isinstance(character, int) else ord(str(character)):04X}"
 
 
-def _refuse(text: str, source: str, error: yaml.MarkedYAMLError) -> object:
+def _describe_syntax_error(text: str, error: yaml.MarkedYAMLError) -> tuple[str, str]:
+    """Return what is wrong and the remedy."""
     mark = error.problem_mark or error.context_mark
     if mark is None:
-        raise Refused(source, "is not YAML", remedy="mend it")
-    line = text.splitlines()[mark.line] if mark.line < len(text.splitlines()) else ""
+        return "is not YAML", "mend it"
     where = f"line {mark.line + 1}, column {mark.column + 1}"
-    if "\t" in line[: mark.column + 1]:
-        raise Refused(source, f"is not YAML: a tab in {where}", remedy="indent with spaces")
-    raise Refused(source, f"is not YAML: {error.problem} ({where})", remedy="mend it")
+    lines = text.splitlines()
+    if mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
+        return f"is not YAML: a tab in {where}", "indent with spaces"
+    return f"is not YAML: {str(error.problem)[:100]} ({where})", "mend it"
 
 
-def _check_shape(text: str, source: str) -> None:
-    """Check nesting and the number of documents before anything recursive looks at the text."""
+def _check_events(text: str, source: str) -> None:
+    """Check nesting, tags and the number of documents before anything recursive looks at the text."""
     depth = documents = 0
+    event: Any
     for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:
-                line = event.start_mark.line + 1
-                raise Refused(source, f"holds a second document in line {line}", remedy="write one document a file")
-        elif isinstance(event, yaml.CollectionStartEvent):
+                problem = f"holds a second document in line {line}"
+                raise Refused(source, problem, remedy="keep one document")
+        if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > DEEPEST_NESTING:
-                line = event.start_mark.line + 1
-                raise Refused(
-                    source, f"is nested deeper than {DEEPEST_NESTING} levels in line {line}", remedy="simplify it"
-                )
-        elif isinstance(event, yaml.CollectionEndEvent):
+                problem = f"is nested deeper than {DEEPEST_NESTING} levels in line {line}"
+                raise Refused(source, problem, remedy="write it flatter")
+        if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+        if isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)) and event.tag is not None:
+            problem = f"holds a tag in line {line}"
+            raise Refused(source, problem, got=event.tag, remedy="drop it, and put text in quotes")
 
 
 def _construct(text: str, source: str) -> object:
@@ -90,13 +95,12 @@ def _construct(text: str, source: str) -> object:
         if root is None:
             return None
         _check_nodes(root, source)
-        try:
-            value: object = loader.construct_document(root)
-        except ValueError as error:
-            # A date like 2024-13-45, or a number of more digits than int() takes.
-            del error
-            raise Refused(source, "holds a number or date that cannot be read", remedy="put it in quotes") from None
+        value: object = loader.construct_document(root)
         return value
+    except ValueError:
+        # A date like 2024-13-45, or a number of more digits than int() takes.
+        problem = "holds a number or date that cannot be read"
+        raise Refused(source, problem, remedy="put it in quotes") from None
     finally:
         loader.dispose()
 
@@ -117,7 +121,8 @@ def _check_nodes(root: yaml.Node, source: str) -> None:
     def count(node: yaml.Node, above: frozenset[int]) -> int:
         if id(node) in above:
             line = node.start_mark.line + 1
-            raise Refused(source, f"the value in line {line} holds an alias of itself", remedy="write it out")
+            problem = f"the value in line {line} holds an alias of itself"
+            raise Refused(source, problem, remedy="write it without aliases")
         if id(node) not in sizes:
             if isinstance(node, yaml.MappingNode):
                 _check_keys(node, source)
@@ -126,9 +131,8 @@ def _check_nodes(root: yaml.Node, source: str) -> None:
         return sizes[id(node)]
 
     if count(root, frozenset()) > MOST_VALUES:
-        raise Refused(
-            source, f"comes to more than {MOST_VALUES} values once its aliases are expanded", remedy="write it out"
-        )
+        problem = f"comes to more than {MOST_VALUES} values with its aliases expanded"
+        raise Refused(source, problem, remedy="write it without aliases")
 
 
 def _check_keys(node: yaml.MappingNode, source: str) -> None:
@@ -136,21 +140,12 @@ def _check_keys(node: yaml.MappingNode, source: str) -> None:
     for key, _ in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise Refused(source, f"a key in line {line} is not text", remedy="write plain text before the ':'")
-        if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
-            raise Refused(source, f"a key in line {line} is not text", got=key.value, remedy="put it in quotes")
+            problem = f"a key in line {line} is not text"
+            raise Refused(source, problem, remedy="write plain text before the ':'")
+        if key.tag not in _KEY_TAGS:
+            problem = f"a key in line {line} is not text"
+            raise Refused(source, problem, got=key.value, remedy="put it in quotes")
         if key.value in lines:
-            raise Refused(
-                source,
-                f"key {describe(key.value)} of line {lines[key.value]} is written again in line {line}",
-                remedy="keep one of the two",
-            )
+            problem = f"key {describe(key.value)} of line {lines[key.value]} comes again in line {line}"
+            raise Refused(source, problem, remedy="keep one of the two")
         lines[key.value] = line
-
-
-def kind_of(value: object) -> str:
-    """Name what YAML made of a value in the words of YAML's users."""
-    if isinstance(value, (datetime.date, datetime.datetime)):
-        return "a date"
-    names = {dict: "a mapping", list: "a list", str: "text", bool: "a boolean", int: "a number", float: "a number"}
-    return "nothing" if value is None else names.get(type(value), type(value).__name__)
