@@ -130,11 +130,12 @@ def _find_conflicts(options: Options, accounts: Accounts, bindings: BindingsFile
     paths = {name: one.key_file for name, one in bindings.accounts.items() if one.key_file is not None}
     # Two spellings of a path are one file; where links lead is not for every reader of this to know.
     key_files = {name: os.path.normpath(path) for name, path in {**paths, **accounts.key_paths}.items()}
-    secrets = {
-        name: one.secret_name for name, one in bindings.accounts.items() if one.secret_name is not None
-    }
-    conflicts = find_shared(key_files, "key file", {**in_file, **accounts.sources})
-    conflicts |= find_shared(secrets, "Secret", in_file)
+    # The name of a managed Secret ends in 32 bits of a hash, which two accounts may have in common.
+    secrets = {name: names.secret_name(name) for name in key_files}
+    secrets |= {name: one.secret_name for name, one in bindings.accounts.items() if one.secret_name}
+    sources = {**in_file, **accounts.sources}
+    conflicts = find_shared(key_files, "key file", sources)
+    conflicts |= find_shared(secrets, "Secret", sources)
     for name, where in in_file.items():
         if name in accounts.sources:
             problem = f"account {describe(name)} is also listed in {accounts.sources[name]}"

@@ -189,6 +189,21 @@ def test_one_secret_for_two_accounts(tmp_path: Path) -> None:
     ]
 
 
+def test_two_accounts_whose_managed_secrets_have_one_name(tmp_path: Path) -> None:
+    """The name ends in 32 bits of a hash, which two accounts of one slug may have in common."""
+    one, other = "etl@p118346.iam.gserviceaccount.com", "etl@p178988.iam.gserviceaccount.com"
+
+    configuration = load(f"{one}=/opt/one.json,{other}=/opt/other.json", folder=tmp_path)
+
+    assert configuration.settings.identities == {}
+    assert configuration.settings.unusable == {
+        one: f"{ENTRY_1}: Secret 'gcp-sa-etl-5984ec60' of {one} is also that of {other}; "
+        "give each account its own Secret",
+        other: f"{ENTRY_2}: Secret 'gcp-sa-etl-5984ec60' of {other} is also that of {one}; "
+        "give each account its own Secret",
+    }
+
+
 def test_missing_bindings_file() -> None:
     """The accounts of airflow.cfg go on, and a task that asks for one of the file's is told why it cannot."""
     configuration = load_configuration(
