@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sa_binding.binding.errors import Refused, did_you_mean
+from airflow_sa_binding.binding.errors import Refused, did_you_mean, some_of
 from airflow_sa_binding.binding.names import EVERY_CONTAINER, mount_path, secret_name
 from airflow_sa_binding.binding.paths import is_parent, is_within
-from airflow_sa_binding.binding.pod import bound_containers, build_variables, build_volume
+from airflow_sa_binding.binding.pod import bound_names, build_variables, build_volume, every_container
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,12 +27,11 @@ def require_containers(pod: k8s.V1Pod, bindings: Sequence[Binding]) -> None:
     Raises:
         Refused: One is not.
     """
-    every = [container.name for container in [*pod.spec.containers, *(pod.spec.init_containers or ())]]
+    every = [container.name for container in every_container(pod)]
     for binding in bindings:
         for name in binding.containers:
-            if name != EVERY_CONTAINER and name not in every:
-                listed = ", ".join(str(one) for one in every)
-                remedy = did_you_mean(name, [str(one) for one in every]) or f"the pod has {listed}"
+            if name not in every and not (name == EVERY_CONTAINER and every):
+                remedy = did_you_mean(name, map(str, every)) or f"the pod has {some_of(every) or 'none'}"
                 raise Refused(
                     f"{binding.field}.containers", "the pod has no such container", got=name, remedy=remedy
                 )
@@ -55,12 +54,14 @@ def refuse_contradictions(
     if author is None or author.spec is None:
         return
     for binding in bindings:
-        wanted = {container.name for container in bound_containers(pod, binding)}
+        wanted = bound_names(pod, bindings, binding)
         name_of_volume = secret_name(binding.identity.name)
         for path, container, name in _named_containers(author, pod, where):
             if name in wanted:
                 _refuse_variables(container, binding, path)
                 _refuse_mounts(container, binding, path)
+            else:
+                _refuse_foreign_mounts(container, binding, path)
         for index, other in enumerate(author.spec.volumes or ()):
             if other.name == name_of_volume and other != build_volume(binding.identity):
                 raise Refused(
@@ -77,7 +78,8 @@ def _named_containers(
     """Yield the author's containers with their names in the pod, where Airflow merges `containers` by position."""
     for index, container in enumerate(author.spec.containers or ()):
         in_pod = pod.spec.containers[index] if index < len(pod.spec.containers) else container
-        yield f"{where}.spec.containers[{index}]", container, in_pod.name
+        # A name of its own wins in Airflow's merge, and stays true where a hook has moved containers since.
+        yield f"{where}.spec.containers[{index}]", container, container.name or in_pod.name
     for index, container in enumerate(author.spec.init_containers or ()):
         yield f"{where}.spec.initContainers[{index}]", container, container.name
 
@@ -112,4 +114,16 @@ def _refuse_mounts(container: k8s.V1Container, binding: Binding, path: str) -> N
                 f"hides the credentials of {binding.identity.name} at {ours}",
                 got=mount.mount_path,
                 remedy="mount it elsewhere",
+            )
+
+
+def _refuse_foreign_mounts(container: k8s.V1Container, binding: Binding, path: str) -> None:
+    """Check that a container without the identity does not mount its volume: the binding would take it away."""
+    for index, mount in enumerate(container.volume_mounts or ()):
+        if mount.name == secret_name(binding.identity.name):
+            raise Refused(
+                f"{path}.volumeMounts[{index}].name",
+                f"mounts the volume that holds {binding.identity.name}",
+                got=mount.name,
+                remedy="ask for the identity with this container among its containers, or drop the mount",
             )

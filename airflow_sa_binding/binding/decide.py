@@ -88,8 +88,13 @@ def _effective(asked: Request, pod: k8s.V1Pod, override: k8s.V1Pod | None) -> Re
     said = parse_annotations(annotations)
     if not said:
         return asked
-    same_names = [one.name for one in said.identities] == [one.name for one in asked.identities]
-    if not same_names or (CONTAINERS_ANNOTATION in annotations and said != asked):
+    # An annotation that is no more than the account's name says nothing of containers.
+    names_only = (
+        CONTAINERS_ANNOTATION not in annotations
+        and annotations[SERVICE_ACCOUNT_ANNOTATION] == said.identities[0].name
+        and [one.name for one in asked.identities] == [said.identities[0].name]
+    )
+    if said != asked and not names_only:
         raise Refused(
             f'pod_override.metadata.annotations["{SERVICE_ACCOUNT_ANNOTATION}"]',
             f'asks for something else than executor_config["{SERVICE_ACCOUNT_KEY}"]',

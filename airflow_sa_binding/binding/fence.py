@@ -22,17 +22,23 @@ if TYPE_CHECKING:
 # A managed Secret stays fenced when its account is no longer listed and the Secret is still there.
 _MANAGED_NAME = re.compile(r"gcp-sa-([a-z0-9][a-z0-9-]*-)?[0-9a-f]{8}")
 
-# The volume sources, besides `secret` and `projected`, that take the name of a Secret: (source, its field).
+# The volume sources, besides `secret` and `projected`, that take the name of a Secret: source, its attribute, and
+# both as Kubernetes spells them.
 _SECRET_SOURCES = (
-    ("azure_file", "secret_name"),
-    ("cephfs", "secret_ref"),
-    ("cinder", "secret_ref"),
-    ("csi", "node_publish_secret_ref"),
-    ("flex_volume", "secret_ref"),
-    ("iscsi", "secret_ref"),
-    ("rbd", "secret_ref"),
-    ("scale_io", "secret_ref"),
-    ("storageos", "secret_ref"),
+    ("azure_file", "secret_name", "azureFile.secretName"),
+    ("cephfs", "secret_ref", "cephfs.secretRef.name"),
+    ("cinder", "secret_ref", "cinder.secretRef.name"),
+    ("csi", "node_publish_secret_ref", "csi.nodePublishSecretRef.name"),
+    ("flex_volume", "secret_ref", "flexVolume.secretRef.name"),
+    ("iscsi", "secret_ref", "iscsi.secretRef.name"),
+    ("rbd", "secret_ref", "rbd.secretRef.name"),
+    ("scale_io", "secret_ref", "scaleIO.secretRef.name"),
+    ("storageos", "secret_ref", "storageos.secretRef.name"),
+)
+# Drivers that read a Secret by themselves are told its name as a parameter, under a key of their own choice.
+_PARAMETERS = (
+    ("csi", "volume_attributes", "csi.volumeAttributes"),
+    ("flex_volume", "options", "flexVolume.options"),
 )
 
 
@@ -42,7 +48,7 @@ def refuse_trespass(pod: k8s.V1Pod, bindings: Sequence[Binding], settings: Setti
     Raises:
         Refused: It does.
     """
-    fenced = {identity.delivery.secret_name for identity in settings.identities.values()}
+    fenced = settings.secret_names
     own = {(secret_name(one.identity.name), one.identity.delivery.secret_name) for one in bindings}
     for path, name, volume_name in _secret_names(pod):
         if not (name in fenced or (isinstance(name, str) and _MANAGED_NAME.fullmatch(name))):
@@ -60,20 +66,25 @@ def refuse_trespass(pod: k8s.V1Pod, bindings: Sequence[Binding], settings: Setti
 def _secret_names(pod: k8s.V1Pod) -> Iterator[tuple[str, object, str | None]]:
     """Yield (field, Secret's name, the volume's name if it is a plain Secret volume) for all that a pod names."""
     spec = pod.spec
+    if spec is None:
+        return
     for index, volume in enumerate(spec.volumes or ()):
         where = f"spec.volumes[{index}]"
         if volume.secret is not None:
             yield f"{where}.secret.secretName", volume.secret.secret_name, volume.name
-        elif volume.projected is not None:
+        if volume.projected is not None:
             for at, source in enumerate(volume.projected.sources or ()):
                 if source.secret is not None:
                     yield f"{where}.projected.sources[{at}].secret.name", source.secret.name, None
-        else:
-            for source_name, field in _SECRET_SOURCES:
-                source = getattr(volume, source_name)
-                if source is not None:
-                    reference = getattr(source, field)
-                    yield f"{where}.{source_name}.{field}", getattr(reference, "name", reference), None
+        for attribute, field, path in _SECRET_SOURCES:
+            source = getattr(volume, attribute)
+            if source is not None:
+                reference = getattr(source, field)
+                yield f"{where}.{path}", getattr(reference, "name", reference), None
+        for attribute, field, path in _PARAMETERS:
+            source = getattr(volume, attribute)
+            for value in (getattr(source, field, None) or {}).values():
+                yield f"{where}.{path}", value, None
     for index, reference in enumerate(spec.image_pull_secrets or ()):
         yield f"spec.imagePullSecrets[{index}].name", reference.name, None
     for group, containers in (

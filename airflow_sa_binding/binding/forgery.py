@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sa_binding.binding.errors import Refused
+from airflow_sa_binding.binding.errors import Refused, some_of
 from airflow_sa_binding.binding.names import APPLIED_ANNOTATION
+from airflow_sa_binding.binding.plain import plain_dict, plain_text
 
 if TYPE_CHECKING:
     from kubernetes.client import models as k8s
@@ -86,16 +87,18 @@ def refuse_forgeries(override: k8s.V1Pod | None, task: Task, settings: Settings)
             f"{where}.namespace",
             "task pods do not run there",
             got=namespace,
-            remedy=f"use one of {', '.join(settings.namespaces)}, or have it added to [sa_binding] namespaces",
+            remedy=f"use one of {some_of(settings.namespaces)}, or have it added to [sa_binding] namespaces",
         )
 
 
 def _refuse_others(given: object, reserved: frozenset[str], truth: dict[str, str], where: str) -> None:
-    if not given:
+    if given is None:
         return
-    if not isinstance(given, dict):
+    written = plain_dict(given)
+    if written is None:
         raise Refused(where, "must be a dict", got=given, remedy="write a dict of strings")
     # In the order of the author's own dict, so that the same mistake always gives the same message.
-    for name in given:
-        if name in reserved and given[name] != truth.get(name):
-            raise Refused(f'{where}["{name}"]', "says whose pod this is", got=given[name], remedy=_DROP)
+    for name, value in written[0].items():
+        # Not `truth.get(name)`: a value of None is written too, and empties what the executor set.
+        if name in reserved and (name not in truth or plain_text(value) != truth[name]):
+            raise Refused(f'{where}["{name}"]', "says whose pod this is", got=value, remedy=_DROP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,3 +48,8 @@ class Settings:
     """Where task pods may run. The first is the executor's own."""
     any_namespace: bool = False
     """Whether the executor watches every namespace (multi-namespace mode without a list)."""
+
+    @cached_property
+    def secret_names(self) -> frozenset[str]:
+        """The Secrets that hold an identity; looked up for every pod, and there may be thousands."""
+        return frozenset(identity.delivery.secret_name for identity in self.identities.values())

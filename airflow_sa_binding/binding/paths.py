@@ -7,12 +7,16 @@ import posixpath
 
 def is_within(path: object, folder: str) -> bool:
     """Tell whether a path is a folder or lies below it."""
-    return f"{_normal(path)}/".startswith(f"{_normal(folder)}/")
+    return _with_slash(path).startswith(_with_slash(folder))
 
 
 def is_parent(path: object, folder: str) -> bool:
     """Tell whether a path lies above a folder, so that a mount there hides or holds the folder."""
     return _normal(path) != _normal(folder) and is_within(folder, str(path))
+
+
+def _with_slash(path: object) -> str:
+    return _normal(path).rstrip("/") + "/"
 
 
 def _normal(path: object) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
 from dataclasses import dataclass, field
 
-from airflow_sa_binding.binding.errors import Refused, did_you_mean
+from airflow_sa_binding.binding.errors import Refused, did_you_mean, nearest
 from airflow_sa_binding.binding.names import (
     ANNOTATION_PREFIX,
     APPLIED_ANNOTATION,
@@ -21,15 +21,20 @@ from airflow_sa_binding.binding.names import (
     EVERY_CONTAINER,
     SERVICE_ACCOUNT_ANNOTATION,
 )
+from airflow_sa_binding.binding.plain import plain_dict, plain_list, plain_text
 
 SERVICE_ACCOUNT_KEY = "gcp-service-account"
 _OUR_KEYS = (SERVICE_ACCOUNT_KEY,)
 _AIRFLOWS_KEYS = frozenset({"pod_override", "pod_template_file", "KubernetesExecutor"})
-_OUR_ANNOTATIONS = (SERVICE_ACCOUNT_ANNOTATION, CONTAINERS_ANNOTATION, APPLIED_ANNOTATION)
+_ASKING = (SERVICE_ACCOUNT_ANNOTATION, CONTAINERS_ANNOTATION)
+_OUR_ANNOTATIONS = (*_ASKING, APPLIED_ANNOTATION)
+_OUR_PREFIXES = (ANNOTATION_PREFIX, "iam.cloud.google.com/")
+_FIELDS = ("name", "containers")
 
-_LONGEST_NAME = 253
+_LONGEST_NAME = 254
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_EMAIL = re.compile(r"[^\s@=,]+@[^\s@=,]+")
+# Looser than what can be listed, but no name looks like JSON, so that annotations can be read back.
+_EMAIL = re.compile(r"[^\s@=,{}\[\]]+@[^\s@=,{}\[\]]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,25 +66,27 @@ def parse_executor_config(executor_config: object) -> Request:
     Raises:
         Refused: A key of ours has a value that is not understood, or a key looks like a misspelt one of ours.
     """
-    if not executor_config:
+    if executor_config is None:
         return NOTHING
-    if not isinstance(executor_config, Mapping):
+    given = plain_dict(executor_config)
+    if given is None:
         raise Refused(
             "executor_config",
             "must be a dict",
             got=executor_config,
             remedy='write {"gcp-service-account": "..."}',
         )
-    for key in executor_config:
+    entries, _ = given
+    for key in entries:
         if key not in _AIRFLOWS_KEYS and key not in _OUR_KEYS:
-            _refuse_near_miss("executor_config", key, _OUR_KEYS)
-    if SERVICE_ACCOUNT_KEY not in executor_config:
+            _refuse_near_miss("executor_config", key, key, {word: word for word in _OUR_KEYS})
+    if SERVICE_ACCOUNT_KEY not in entries:
         return NOTHING
     where = f'executor_config["{SERVICE_ACCOUNT_KEY}"]'
-    return Request(identities=_parse_identities(executor_config[SERVICE_ACCOUNT_KEY], where))
+    return Request(identities=_parse_identities(entries[SERVICE_ACCOUNT_KEY], where))
 
 
-def parse_annotations(annotations: Mapping[str, str] | None) -> Request:
+def parse_annotations(annotations: object) -> Request:
     """Parse the annotations with which a pod asks for an identity.
 
     The account annotation holds a name, or the JSON of whatever `executor_config` accepts.
@@ -87,20 +94,29 @@ def parse_annotations(annotations: Mapping[str, str] | None) -> Request:
     Raises:
         Refused: An annotation of ours is not understood, or one looks like a misspelt one of ours.
     """
-    if not annotations:
+    if annotations is None:
         return NOTHING
-    for key in annotations:
-        if key not in _OUR_ANNOTATIONS and str(key).startswith((ANNOTATION_PREFIX, "iam.cloud.google.com/")):
-            _refuse_near_miss("metadata.annotations", key, _OUR_ANNOTATIONS)
-            if str(key).startswith(ANNOTATION_PREFIX):
+    given = plain_dict(annotations)
+    if given is None:
+        raise Refused(
+            "metadata.annotations", "must be a dict", got=annotations, remedy="write a dict of strings"
+        )
+    entries, _ = given
+    for key in entries:
+        if key not in _OUR_ANNOTATIONS and key.startswith(_OUR_PREFIXES):
+            prefix, _, word = key.partition("/")
+            known = {one.partition("/")[2]: one for one in _ASKING if one.startswith(f"{prefix}/")}
+            _refuse_near_miss("metadata.annotations", key, word, known)
+            if key.startswith(ANNOTATION_PREFIX):
                 raise Refused(
                     "metadata.annotations",
                     "unknown annotation",
                     got=key,
                     remedy=f"the ones to ask with are {SERVICE_ACCOUNT_ANNOTATION} and {CONTAINERS_ANNOTATION}",
                 )
-    containers = annotations.get(CONTAINERS_ANNOTATION)
-    if SERVICE_ACCOUNT_ANNOTATION not in annotations:
+    containers = _annotation_text(entries, CONTAINERS_ANNOTATION)
+    text = _annotation_text(entries, SERVICE_ACCOUNT_ANNOTATION)
+    if text is None:
         if containers is None:
             return NOTHING
         raise Refused(
@@ -110,22 +126,18 @@ def parse_annotations(annotations: Mapping[str, str] | None) -> Request:
             remedy=f"add {SERVICE_ACCOUNT_ANNOTATION} or drop it",
         )
     where = _annotation(SERVICE_ACCOUNT_ANNOTATION)
-    value: object = annotations[SERVICE_ACCOUNT_ANNOTATION]
-    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        value = _load_json(value, where)
-    identities = _parse_identities(value, where)
+    is_json = text.lstrip().startswith(("{", "["))
+    identities = _parse_identities(_load_json(text, where) if is_json else text, where)
     if containers is None:
         return Request(identities=identities)
-    if len(identities) > 1 or not isinstance(value, str):
+    if is_json:
         raise Refused(
             _annotation(CONTAINERS_ANNOTATION),
             "cannot go with a JSON value of the account annotation",
             got=containers,
             remedy='name the containers inside the JSON: {"name": ..., "containers": [...]}',
         )
-    named: object = containers
-    if isinstance(containers, str):
-        named = [name.strip() for name in containers.split(",")]
+    named = [name.strip() for name in containers.split(",")]
     parsed = _parse_containers(named, _annotation(CONTAINERS_ANNOTATION))
     return Request(identities=(IdentityRequest(name=identities[0].name, containers=parsed, field=where),))
 
@@ -148,20 +160,41 @@ def _annotation(name: str) -> str:
     return f'metadata.annotations["{name}"]'
 
 
-def _refuse_near_miss(where: str, key: object, known: tuple[str, ...]) -> None:
-    if not isinstance(key, str):
-        return
+def _annotation_text(annotations: dict[str, object], name: str) -> str | None:
+    if name not in annotations:
+        return None
+    text = plain_text(annotations[name])
+    if text is None:
+        raise Refused(
+            _annotation(name), "must be a string", got=annotations[name], remedy="write it as a string"
+        )
+    return text
+
+
+def _refuse_near_miss(where: str, key: str, word: str, known: dict[str, str]) -> None:
+    """Refuse a key of which a word is nearly one that is known, with the key that was meant."""
     # Separators and case are what people get wrong; the nearest known word is looked up without them.
-    squashed = {re.sub(r"[^a-z0-9]", "", word): word for word in known}
-    hint = did_you_mean(re.sub(r"[^a-z0-9]", "", key[:256].lower()), squashed)
-    if hint:
-        word = next(word for short, word in squashed.items() if repr(short) in hint)
-        raise Refused(where, "unknown key", got=key, remedy=f"did you mean {word!r}?")
+    squashed = {_squash(one): meant for one, meant in known.items()}
+    near = nearest(_squash(word[:256]), squashed)
+    if near is not None:
+        raise Refused(where, "unknown key", got=key, remedy=f"did you mean {squashed[near]!r}?")
+
+
+def _squash(word: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", word.lower())
 
 
 def _load_json(text: str, where: str) -> object:
+    def build_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            # The last would win, while a reader may believe the first.
+            twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+            raise Refused(where, "has a field twice", got=twice, remedy="write it once")
+        return entries
+
     try:
-        loaded: object = json.loads(text)
+        loaded: object = json.loads(text, object_pairs_hook=build_object)
     except (ValueError, RecursionError):
         raise Refused(
             where, "is not valid JSON", got=text, remedy="write an account's name, or valid JSON"
@@ -170,75 +203,81 @@ def _load_json(text: str, where: str) -> object:
 
 
 def _parse_identities(value: object, where: str) -> tuple[IdentityRequest, ...]:
-    if isinstance(value, (list, tuple)):
-        if not value:
-            raise Refused(where, "is an empty list", remedy="name an account or drop the key")
-        identities = tuple(_parse_identity(one, f"{where}[{index}]") for index, one in enumerate(value))
-    else:
-        identities = (_parse_identity(value, where),)
+    several = plain_list(value)
+    if several is None:
+        return (_parse_identity(value, where),)
+    if not several:
+        raise Refused(where, "is an empty list", remedy="name an account or drop the key")
+    identities = tuple(_parse_identity(one, f"{where}[{index}]") for index, one in enumerate(several))
     _refuse_double_claims(identities)
     return identities
 
 
 def _parse_identity(value: object, where: str) -> IdentityRequest:
-    if isinstance(value, str):
+    if plain_text(value) is not None:
         return IdentityRequest(name=_parse_name(value, where), field=where)
-    if not isinstance(value, Mapping):
+    given = plain_dict(value)
+    if given is None:
         raise Refused(
             where,
             "must be an account's name, a dict with name and containers, or a list of these",
             got=value,
             remedy='write "etl@project.iam.gserviceaccount.com"',
         )
-    for key in value:
-        if key not in ("name", "containers"):
-            remedy = did_you_mean(key, ("name", "containers")) or "the fields are name and containers"
-            raise Refused(where, "unknown field", got=key, remedy=remedy)
-    if "name" not in value:
+    entries, others = given
+    unknown = [*(key for key in entries if key not in _FIELDS), *others]
+    if unknown:
+        remedy = did_you_mean(unknown[0], _FIELDS) or "the fields are name and containers"
+        raise Refused(where, "unknown field", got=unknown[0], remedy=remedy)
+    if "name" not in entries:
         raise Refused(where, "has no name", remedy="add the account's name")
     containers: tuple[str, ...] = DEFAULT_CONTAINERS
-    if "containers" in value:
-        containers = _parse_containers(value["containers"], f"{where}.containers")
+    if "containers" in entries:
+        containers = _parse_containers(entries["containers"], f"{where}.containers")
     return IdentityRequest(
-        name=_parse_name(value["name"], f"{where}.name"), containers=containers, field=where
+        name=_parse_name(entries["name"], f"{where}.name"), containers=containers, field=where
     )
 
 
 def _parse_name(value: object, where: str) -> str:
-    if not isinstance(value, str):
+    name = plain_text(value)
+    if name is None:
         raise Refused(
             where, "must be an account's name", got=value, remedy="write its email address as a string"
         )
-    if not value.strip():
+    if not name.strip():
         raise Refused(where, "is empty", remedy="name an account or drop the key")
-    if len(value) > _LONGEST_NAME or not _EMAIL.fullmatch(value):
+    if len(name) > _LONGEST_NAME or not _EMAIL.fullmatch(name):
         raise Refused(
             where,
             "is not a service account's email address",
-            got=value,
+            got=name,
             remedy="write it like etl@project.iam.gserviceaccount.com",
         )
-    return str(value)
+    return name
 
 
 def _parse_containers(value: object, where: str) -> tuple[str, ...]:
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+    given = plain_list(value)
+    if given is None:
         raise Refused(where, "must be a list of container names", got=value, remedy='write ["base"] or ["*"]')
-    if not value:
+    if not given:
         raise Refused(
             where, "is an empty list", remedy='name a container, write ["*"] for all, or drop the field'
         )
-    for name in value:
-        if not isinstance(name, str) or (name != EVERY_CONTAINER and not _DNS_LABEL.fullmatch(name)):
+    names: dict[str, None] = {}
+    for one in given:
+        name = plain_text(one)
+        if name is None or (name != EVERY_CONTAINER and not _DNS_LABEL.fullmatch(name)):
             raise Refused(
-                where, "is not a container's name", got=name, remedy='write a name, or ["*"] for all'
+                where, "is not a container's name", got=one, remedy='write a name, or ["*"] for all'
             )
-    if len(set(value)) < len(value):
-        twice = next(name for name in value if value.count(name) > 1)
-        raise Refused(where, "names a container twice", got=twice, remedy="name it once")
-    if EVERY_CONTAINER in value and len(value) > 1:
+        if name in names:
+            raise Refused(where, "names a container twice", got=name, remedy="name it once")
+        names[name] = None
+    if EVERY_CONTAINER in names and len(names) > 1:
         raise Refused(where, '"*" already means every container', remedy='write ["*"] alone')
-    return tuple(str(name) for name in value)
+    return tuple(names)
 
 
 def _refuse_double_claims(identities: tuple[IdentityRequest, ...]) -> None:

@@ -1,15 +1,19 @@
-"""From a request to bindings: is each account listed, and can it be used?"""
+"""From a request to bindings: whether each account is listed, and can be used."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_sa_binding.binding.errors import Refused, did_you_mean
+from airflow_sa_binding.binding.errors import Refused, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_sa_binding.binding.identity import Identity, Settings
     from airflow_sa_binding.binding.request import IdentityRequest, Request
+
+_COMMON_DOMAIN = ".iam.gserviceaccount.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +48,17 @@ def _find(one: IdentityRequest, settings: Settings) -> Identity:
             f"account {one.name!r} cannot be used: {settings.unusable[one.name]}",
             remedy="ask your platform engineer to mend it",
         )
-    remedy = did_you_mean(one.name, settings.identities) or "ask your platform engineer to list it"
+    remedy = _hint(one.name, settings.identities) or "ask your platform engineer to list it"
     if settings.problems:
         # The account may well be in what could not be read: say so instead of sending the author away.
         remedy = f"{remedy} (part of the configuration could not be read: {settings.problems[0]})"
     raise Refused(
         one.field, "account is not listed in [kubernetes] gcp_service_accounts", got=one.name, remedy=remedy
     )
+
+
+def _hint(name: str, listed: Iterable[str]) -> str:
+    """Return `did you mean 'x'?` for the nearest account, without the domain that makes all of them alike."""
+    short = {one.lower().removesuffix(_COMMON_DOMAIN): one for one in listed}
+    near = nearest(name.lower().removesuffix(_COMMON_DOMAIN), short)
+    return "" if near is None else f"did you mean {short[near]!r}?"
