@@ -109,15 +109,16 @@ def docs(session: nox.Session) -> None:
 @nox.session
 @each_airflow
 def unit(session: nox.Session, airflow: str) -> None:
-    """Run the tests that need no cluster."""
-    run_tests(session, airflow, "tests/unit")
+    """Run the tests that need no cluster; the properties, which know no Airflow, with the newest only."""
+    properties = ["tests/property"] if airflow == NEWEST else []
+    run_tests(session, airflow, "-m", "not cluster", "tests/unit", *properties)
 
 
 @nox.session
 @each_airflow
 def integration(session: nox.Session, airflow: str) -> None:
     """Run the tests against a real Kubernetes; those of the test cluster itself with the newest Airflow only."""
-    own = ["tests/cluster"] if airflow == NEWEST and any(ROOT.glob("tests/cluster/**/test_*.py")) else []
+    own = ["tests/cluster", "tests/property/test_api_server_accepts.py"] if airflow == NEWEST else []
     run_tests(session, airflow, *own, "tests/integration")
 
 
@@ -249,6 +250,7 @@ class Environment:
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "VIRTUAL_ENV": str(self.folder),
             "AIRFLOW_HOME": str(home) if home else None,
+            "HYPOTHESIS_PROFILE": "full" if IN_CI else None,
         }
         return self.session.run(
             str(programs / program), *map(str, arguments), env=variables, external=True, **options

@@ -6,7 +6,7 @@ or slow every Airflow process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -26,3 +26,24 @@ def pod_mutation_hook(pod: k8s.V1Pod) -> Generator[None, object, object]:
 
     bind(pod)
     return outcome
+
+
+@hookimpl
+def task_policy(task: Any) -> None:
+    """Refuse, as an import error, a task that asks for an identity where no executor would give it.
+
+    Raises:
+        AirflowClusterPolicyViolation: With the reason.
+    """
+    # Every task of every DAG file comes by here.
+    if not isinstance(task.executor_config, dict) or "gcp-service-account" not in task.executor_config:
+        return
+    from airflow.exceptions import AirflowClusterPolicyViolation
+
+    from airflow_sa_binding.binding.errors import Refused
+    from airflow_sa_binding.parse_time import refuse_other_executors
+
+    try:
+        refuse_other_executors(task)
+    except Refused as refused:
+        raise AirflowClusterPolicyViolation(str(refused)) from None

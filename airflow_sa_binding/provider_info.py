@@ -18,6 +18,8 @@ def get_provider_info() -> dict[str, Any]:
         "package-name": "airflow-sa-binding",
         "name": "Service account binding",
         "description": "Gives every task pod exactly the cloud identity that its task asks for, and no other.",
+        # Read from Airflow 3.2 on; before, the executor brings the commands.
+        "cli": ["airflow_sa_binding.cli.airflow_commands.get_sa_binding_cli_commands"],
         "config": {
             "kubernetes": {
                 "description": "Google service accounts for the pods of the ``KubernetesExecutor``.\n",
