@@ -174,7 +174,8 @@ def benchmark(session: nox.Session) -> None:
     """Measure what binding costs next to the stock executor."""
     environment = project_environment(session, NEWEST)
     with scratch_home() as home:
-        environment.run("python", "-m", "tests.benchmarks", *session.posargs, home=home)
+        arguments = session.posargs or ["--write", "docs/reference/benchmarks.md"]
+        environment.run("python", "-m", "tests.benchmarks", *arguments, home=home)
 
 
 @nox.session

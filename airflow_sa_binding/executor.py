@@ -10,31 +10,40 @@ from __future__ import annotations
 import logging
 import pickle
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from multiprocessing.managers import RemoteError
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.cncf.kubernetes.executors.kubernetes_executor import KubernetesExecutor
 from airflow.providers.common.compat.sdk import Stats
-from urllib3.exceptions import HTTPError
+from kubernetes.client import models as k8s
 
 from airflow_sa_binding.binding.decide import BoundPod, bind_task_pod
 from airflow_sa_binding.binding.errors import Refused
 from airflow_sa_binding.binding.forgery import Task
 from airflow_sa_binding.binding.identity import Settings
 from airflow_sa_binding.binding.names import APPLIED_ANNOTATION
-from airflow_sa_binding.binding.request import parse_executor_config
+from airflow_sa_binding.binding.request import SERVICE_ACCOUNT_KEY, parse_executor_config
 from airflow_sa_binding.binding.resolve import resolve
 from airflow_sa_binding.cluster.background import BackgroundSync
 from airflow_sa_binding.cluster.state import Failed, SecretStates, Unknown
 from airflow_sa_binding.config.load import Configuration, load_configuration
+from airflow_sa_binding.failures import SecretNotConfirmed
+from airflow_sa_binding.outages import OutageProofKubernetesExecutor
+from airflow_sa_binding.pod_requests import BindingKubernetesScheduler
 
 if TYPE_CHECKING:
     from airflow.cli.cli_config import GroupCommand
     from airflow.providers.cncf.kubernetes.executors.kubernetes_executor_types import KubernetesJob
-    from kubernetes.client import models as k8s
+    from airflow.providers.cncf.kubernetes.executors.kubernetes_executor_utils import (
+        AirflowKubernetesScheduler,
+    )
+    from kubernetes.client import CoreV1Api
 
 log = logging.getLogger(__name__)
 
 _FIRST_SYNC_SECONDS = 30
+_LARGEST_CONFIG_BYTES = 1048576
+"""The API server takes 3 MiB and etcd 1.5 MiB, of JSON, which is longer."""
 
 
 class TaskCommand(list[str]):
@@ -47,15 +56,7 @@ class TaskCommand(list[str]):
     executor_config: Any = None
 
 
-class SecretNotConfirmed(HTTPError):  # noqa: N818 - a state of waiting, told as an error
-    """The API server has not been reached yet to make sure of an identity's Secret.
-
-    An error of urllib3, because those are what the stock executor takes for an API server that is away: it
-    requeues the task `[kubernetes_executor] task_publish_max_retries` times.
-    """
-
-
-class ServiceAccountKubernetesExecutor(KubernetesExecutor):  # type: ignore[misc]
+class ServiceAccountKubernetesExecutor(OutageProofKubernetesExecutor):
     """A KubernetesExecutor whose task pods get the identities that their tasks ask for."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -65,16 +66,18 @@ class ServiceAccountKubernetesExecutor(KubernetesExecutor):  # type: ignore[misc
         self._secrets = SecretStates()
         self._background: BackgroundSync | None = None
         self._refused: deque[tuple[Any, str]] = deque()
+        self._is_taking_task = False
 
     def start(self) -> None:
         """Start as the stock executor does, then bring the Secrets up to date and keep them so."""
         super().start()
-        from airflow_sa_binding.pod_requests import BindingKubernetesScheduler
-
-        BindingKubernetesScheduler.take_over(self.kube_scheduler, self._bind)
+        client = cast("CoreV1Api", self.kube_client)
+        BindingKubernetesScheduler.take_over(
+            cast("AirflowKubernetesScheduler", self.kube_scheduler), self._bind
+        )
         self._background = BackgroundSync(
             reload=lambda: load_configuration(self.conf),
-            api_client=self.kube_client.api_client,
+            api_client=client.api_client,
             states=self._secrets,
             on_configuration=self._configure,
             metrics=Stats,
@@ -85,28 +88,32 @@ class ServiceAccountKubernetesExecutor(KubernetesExecutor):  # type: ignore[misc
         self, key: Any, command: Any, queue: str | None = None, executor_config: Any = None
     ) -> None:
         """Take a task, or note why it is refused."""
+        self._is_taking_task = True
         try:
             resolve(parse_executor_config(executor_config), self._settings)
+            _require_transportable(executor_config)
+            if not _carries_task(command):
+                command = TaskCommand(command)
+                command.executor_config = executor_config
+            super().execute_async(key=key, command=command, queue=queue, executor_config=executor_config)
         except Refused as refused:
             self._refuse(key, str(refused))
-            return
-        if not _carries_task(command):
-            command = TaskCommand(command)
-            command.executor_config = executor_config
-        try:
-            super().execute_async(key=key, command=command, queue=queue, executor_config=executor_config)
-        except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
-            # A job goes through a queue between processes; a lambda in executor_config does not.
-            self._refuse(
-                key,
-                f"executor_config: cannot be handed to the pod builder ({type(error).__name__}); "
-                "use plain values and Kubernetes models only",
-            )
+        except RemoteError:
+            self._refuse(key, str(_not_transportable()))
+        finally:
+            self._is_taking_task = False
+
+    def fail(self, key: Any, info: Any = None) -> None:
+        """Fail a task, once the executor has taken it."""
+        # Airflow 2 marks a task as running only after execute_async returned: failed in there, it would hold its
+        # slot for ever.
+        if self._is_taking_task:
+            self._refused.append((key, str(info)))
+        else:
+            super().fail(key, info=info)
 
     def sync(self) -> None:
         """Fail the tasks that were refused, then do what the stock executor does."""
-        # Not failed in execute_async: Airflow 2 marks a task as running only after that returned, and the
-        # slot would never be free again.
         while self._refused:
             key, message = self._refused.popleft()
             self.fail(key, info=message)
@@ -120,18 +127,22 @@ class ServiceAccountKubernetesExecutor(KubernetesExecutor):  # type: ignore[misc
     def terminate(self) -> None:
         """Stop keeping Secrets up to date, then terminate as the stock executor does."""
         self._stop_background()
-        super().terminate()
+        super().terminate()  # type: ignore[no-untyped-call]
 
     @staticmethod
     def get_cli_commands() -> list[GroupCommand]:
-        """Return the `kubernetes` commands, unless the stock executor is configured too and brings them."""
+        """Return our commands and, unless the stock executor is configured too and brings them, its own.
+
+        Asked by Airflow before 3.2 only: later versions read the provider's `cli` key.
+        """
         from airflow.executors.executor_loader import ExecutorLoader
 
+        from airflow_sa_binding.cli.airflow_commands import get_sa_binding_cli_commands
+
         configured = {name.module_path for name in ExecutorLoader.get_executor_names()}
-        if f"{KubernetesExecutor.__module__}.{KubernetesExecutor.__name__}" in configured:
-            return []
-        commands: list[GroupCommand] = KubernetesExecutor.get_cli_commands()
-        return commands
+        stock = f"{KubernetesExecutor.__module__}.{KubernetesExecutor.__name__}"
+        stock_commands = [] if stock in configured else KubernetesExecutor.get_cli_commands()
+        return [*stock_commands, *get_sa_binding_cli_commands()]
 
     def _configure(self, configuration: Configuration) -> None:
         self._settings = configuration.settings
@@ -202,14 +213,50 @@ class ServiceAccountKubernetesExecutor(KubernetesExecutor):  # type: ignore[misc
                 raise SecretNotConfirmed(f"{binding.field}: {binding.identity.name!r} waits: {state.message}")
 
 
+def _not_transportable() -> Refused:
+    return Refused(
+        "executor_config",
+        "holds a value that cannot be sent to another process",
+        remedy="use plain values and Kubernetes models only",
+    )
+
+
+def _require_transportable(executor_config: Any) -> None:
+    """Check that what an author wrote can go through the queue to the pod builder, and on to the API server.
+
+    Raises:
+        Refused: It cannot.
+    """
+    # What is beside the key of ours has not been looked at; without it there is nothing to pay for.
+    if not executor_config or executor_config.keys() == {SERVICE_ACCOUNT_KEY}:
+        return
+    override = executor_config.get("pod_override")
+    if override is not None and not isinstance(override, k8s.V1Pod):
+        raise Refused(
+            'executor_config["pod_override"]',
+            "must be a pod",
+            got=override,
+            remedy="write kubernetes.client.models.V1Pod(...)",
+        )
+    try:
+        size = len(pickle.dumps(executor_config, pickle.HIGHEST_PROTOCOL))
+    except Exception:  # noqa: BLE001 - an author's object may raise anything at all
+        raise _not_transportable() from None
+    if size > _LARGEST_CONFIG_BYTES:
+        raise Refused(
+            "executor_config", f"is larger than {_LARGEST_CONFIG_BYTES} bytes", remedy="keep data elsewhere"
+        )
+
+
 def _carries_task(command: Any) -> bool:
     return len(command) == 1 and hasattr(command[0], "ti")
 
 
 def _task_of(job: KubernetesJob) -> tuple[Any, Task]:
     """Return a job's `executor_config` and its task, both as the scheduler handed them over."""
-    instance = job.command[0].ti if _carries_task(job.command) else job.key
-    source = instance if _carries_task(job.command) else job.command
+    # An ExecuteTask alone in Airflow 3, a TaskCommand in Airflow 2.
+    command: Any = job.command
+    instance: Any = command[0].ti if _carries_task(command) else job.key
     task = Task(
         dag_id=instance.dag_id,
         task_id=instance.task_id,
@@ -217,4 +264,4 @@ def _task_of(job: KubernetesJob) -> tuple[Any, Task]:
         try_number=instance.try_number,
         map_index=instance.map_index,
     )
-    return source.executor_config, task
+    return (instance if _carries_task(command) else command).executor_config, task

@@ -45,12 +45,17 @@ def refuse_other_executors(task: Any) -> None:
         return
     candidates = _executors_of(task.executor)
     if candidates and not any(_is_ours(name.module_path) for name in candidates):
-        raise Refused(
-            f'{task.dag_id}.{task.task_id}: executor_config["{SERVICE_ACCOUNT_KEY}"]',
-            "asks for an identity, but the task runs on an executor that gives none",
-            got=task.executor or candidates[0].module_path,
-            remedy=f"run the task on {OUR_EXECUTOR}: name it in executor=, or first in [core] executor",
-        )
+        raise build_refusal(f"{task.dag_id}.{task.task_id}", task.executor or candidates[0].module_path)
+
+
+def build_refusal(task: str, executor: str) -> Refused:
+    """Build what is said of a task that runs on another executor."""
+    return Refused(
+        f'{task}: executor_config["{SERVICE_ACCOUNT_KEY}"]',
+        "asks for an identity, but the task runs on an executor that gives none",
+        got=executor,
+        remedy=f"run the task on {OUR_EXECUTOR}: name it in executor=, or first in [core] executor",
+    )
 
 
 def _executors_of(wanted: str | None) -> list[Any]:

@@ -6,7 +6,7 @@ instance of this class out of the stock one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.cncf.kubernetes.exceptions import PodMutationHookException, PodReconciliationError
 from airflow.providers.cncf.kubernetes.executors.kubernetes_executor_utils import AirflowKubernetesScheduler
@@ -15,6 +15,7 @@ from kubernetes.client import ApiException
 from kubernetes.client import models as k8s
 
 from airflow_sa_binding.binding.errors import Refused
+from airflow_sa_binding.failures import describe_failure
 from airflow_sa_binding.hook import left_to_executor
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _HANDLED = (PodReconciliationError, PodMutationHookException, ApiException, *TRANSIENT_CONNECTION_ERRORS)
 
 
-class BindingKubernetesScheduler(AirflowKubernetesScheduler):  # type: ignore[misc]
+class BindingKubernetesScheduler(AirflowKubernetesScheduler):
     """Builds pods as the stock class does, and binds each before it is created."""
 
     bind: Callable[[k8s.V1Pod, KubernetesJob], k8s.V1Pod]
@@ -37,7 +38,7 @@ class BindingKubernetesScheduler(AirflowKubernetesScheduler):  # type: ignore[mi
     ) -> None:
         """Turn a stock instance, whose watcher processes run already, into one that binds."""
         stock.__class__ = cls
-        stock.bind = bind
+        cast("BindingKubernetesScheduler", stock).bind = bind
 
     def run_next(self, next_job: KubernetesJob) -> None:
         """Build, bind and create a pod; whatever goes wrong costs this one task, not the scheduler."""
@@ -47,9 +48,7 @@ class BindingKubernetesScheduler(AirflowKubernetesScheduler):  # type: ignore[mi
             raise
         except Exception as error:
             # E.g. a Python set among a pod_override's annotations, found out when the pod is serialised.
-            raise PodReconciliationError(
-                f"the pod cannot be created: {type(error).__name__}: {error}"
-            ) from error
+            raise PodReconciliationError(describe_failure(error)) from error
 
     def _build_pod_request(self, next_job: KubernetesJob) -> Any:
         with left_to_executor():

@@ -22,6 +22,7 @@ from airflow_sa_binding.cluster.manifests import ObservedSecret
 from airflow_sa_binding.cluster.plan import Action, Wanted, plan_one
 from airflow_sa_binding.config.bindings_file import parse_bindings_file
 from airflow_sa_binding.config.load import load_configuration, load_keys
+from airflow_sa_binding.parse_time import build_refusal
 from airflow_sa_binding.provider_info import get_provider_info
 from tests.keys import ADS, ETL, key_json
 from tests.markdown import ROOT, blocks, tables
@@ -167,6 +168,7 @@ def _what_authors_are_told() -> list[str]:
         _refusal(etl, _override(volume_mounts=[hiding])),
         _refusal({}, direct),
         _refusal(etl, elsewhere),
+        str(build_refusal("sales.load", "airflow.executors.local_executor.LocalExecutor")),
         _refusal(etl, forged),
     ]
 
