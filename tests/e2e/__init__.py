@@ -1,0 +1,1 @@
+"""A whole Airflow on a real Kubernetes: what its users and its operators see."""
