@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING
 from airflow_sa_binding.binding.contradictions import refuse_contradictions, require_containers
 from airflow_sa_binding.binding.errors import Refused
 from airflow_sa_binding.binding.fence import refuse_trespass
-from airflow_sa_binding.binding.forgery import Task, refuse_forgeries
-from airflow_sa_binding.binding.names import CONTAINERS_ANNOTATION, SERVICE_ACCOUNT_ANNOTATION
+from airflow_sa_binding.binding.forgery import Task, refuse_forged_pod, refuse_forgeries
+from airflow_sa_binding.binding.names import (
+    CONTAINERS_ANNOTATION,
+    DEFAULT_CONTAINERS,
+    SERVICE_ACCOUNT_ANNOTATION,
+)
 from airflow_sa_binding.binding.pod import bind_pod
 from airflow_sa_binding.binding.request import (
     SERVICE_ACCOUNT_KEY,
@@ -54,7 +58,9 @@ def bind_task_pod(
         Refused: The pod may not be created as it is.
     """
     refuse_forgeries(override, task, settings)
+    refuse_forged_pod(pod, task)
     request = _effective(parse_executor_config(executor_config), pod, override)
+    _require_base(override, request)
     return _bind(pod, author=override, where="pod_override", request=request, settings=settings)
 
 
@@ -78,6 +84,26 @@ def _bind(
     bound = bind_pod(pod, bindings)
     refuse_trespass(bound, bindings, settings)
     return BoundPod(pod=bound, bindings=bindings)
+
+
+def _require_base(override: k8s.V1Pod | None, request: Request) -> None:
+    """Check that `base` is still the container that runs the task: Airflow merges the first one into it.
+
+    Raises:
+        Refused: The `pod_override` gives the first container another name, and with it the task.
+    """
+    containers = (override.spec.containers if override and override.spec else None) or ()
+    first = next((container.name for container in containers), None)
+    if first in (None, *DEFAULT_CONTAINERS):
+        return
+    for one in request.identities:
+        if one.containers == DEFAULT_CONTAINERS:
+            raise Refused(
+                one.field,
+                "is for the container 'base', but pod_override.spec.containers[0] renames the one that runs the task",
+                got=first,
+                remedy="call it 'base', or name it in containers",
+            )
 
 
 def _effective(asked: Request, pod: k8s.V1Pod, override: k8s.V1Pod | None) -> Request:

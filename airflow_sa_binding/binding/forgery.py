@@ -1,11 +1,12 @@
-"""What a `pod_override` may not say: whose pod it is.
+"""What a pod may not say: that it is another task's, or nobody's.
 
-Airflow merges a DAG author's `pod_override` last, so it could claim another task's id, or hide the pod from its
-executor. Only the task that the scheduler handed over is believed.
+Airflow merges a DAG author's `pod_override` last, and an author may choose the template, so both could claim another
+task's id, or hide the pod from its executor. Only the task that the scheduler handed over is believed.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from airflow_sa_binding.binding.identity import Settings
 
 _DROP = "drop it: the executor sets it"
+_DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ _RESERVED_LABELS = _RESERVED_ANNOTATIONS - {"task_instance_id"} | {
     "kubernetes_executor",
     "ti_id",
 }
+_HIDING_LABELS = frozenset({"airflow_executor_done", "airflow_pod_revoked", "kubernetes_executor"})
 
 
 def refuse_forgeries(override: k8s.V1Pod | None, task: Task, settings: Settings) -> None:
@@ -81,6 +84,13 @@ def refuse_forgeries(override: k8s.V1Pod | None, task: Task, settings: Settings)
     _refuse_others(
         metadata.labels, _RESERVED_LABELS, {**truth, "kubernetes_executor": "True"}, f"{where}.labels"
     )
+    for field, name in (("name", metadata.name), ("generateName", metadata.generate_name)):
+        # The API server would refuse it, but only after it has been in a log line.
+        text = None if name is None else plain_text(name)
+        if name is not None and (text is None or not _DNS_SUBDOMAIN.fullmatch(text.rstrip("-"))):
+            raise Refused(
+                f"{where}.{field}", "is not a pod's name", got=name, remedy="use a-z, 0-9, '-' and '.'"
+            )
     namespace = metadata.namespace
     if namespace is not None and not settings.any_namespace and namespace not in settings.namespaces:
         raise Refused(
@@ -89,6 +99,24 @@ def refuse_forgeries(override: k8s.V1Pod | None, task: Task, settings: Settings)
             got=namespace,
             remedy=f"use one of {some_of(settings.namespaces)}, or have it added to [sa_binding] namespaces",
         )
+
+
+def refuse_forged_pod(pod: k8s.V1Pod, task: Task) -> None:
+    """Check that nothing in a finished pod, wherever it came from, makes it pass for another's, or for none.
+
+    The executor's watcher reads annotations, and looks past pods with some labels.
+
+    Raises:
+        Refused: Something does.
+    """
+    metadata, where = pod.metadata, "metadata"
+    _refuse_others(
+        metadata.annotations,
+        _RESERVED_ANNOTATIONS - {"task_instance_id"},
+        task.labels(),
+        f"{where}.annotations",
+    )
+    _refuse_others(metadata.labels, _HIDING_LABELS, {"kubernetes_executor": "True"}, f"{where}.labels")
 
 
 def _refuse_others(given: object, reserved: frozenset[str], truth: dict[str, str], where: str) -> None:

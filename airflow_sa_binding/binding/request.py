@@ -25,12 +25,24 @@ from airflow_sa_binding.binding.plain import plain_dict, plain_list, plain_text
 
 SERVICE_ACCOUNT_KEY = "gcp-service-account"
 _OUR_KEYS = (SERVICE_ACCOUNT_KEY,)
+# What people write who mean ours: too far from it to be taken for a typing error.
+_MISTAKEN_KEYS = (
+    "gcp-sa",
+    "service-account",
+    "google-service-account",
+    "google-account",
+    SERVICE_ACCOUNT_ANNOTATION,
+)
+_OF_LATER_VERSIONS = frozenset({"service-account-token-volumes", "kubernetes-api-access"})
 _AIRFLOWS_KEYS = frozenset({"pod_override", "pod_template_file", "KubernetesExecutor"})
 _ASKING = (SERVICE_ACCOUNT_ANNOTATION, CONTAINERS_ANNOTATION)
 _OUR_ANNOTATIONS = (*_ASKING, APPLIED_ANNOTATION)
 _OUR_PREFIXES = (ANNOTATION_PREFIX, "iam.cloud.google.com/")
 _FIELDS = ("name", "containers")
 
+_MOST_KEYS = 64
+_MOST_IDENTITIES = 16
+"""Both bound what one task can cost the scheduler."""
 _LONGEST_NAME = 254
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # Looser than what can be listed, but no name looks like JSON, so that annotations can be read back.
@@ -77,9 +89,11 @@ def parse_executor_config(executor_config: object) -> Request:
             remedy='write {"gcp-service-account": "..."}',
         )
     entries, _ = given
+    if len(entries) > _MOST_KEYS:
+        raise Refused("executor_config", f"has more than {_MOST_KEYS} keys", remedy="keep data elsewhere")
     for key in entries:
         if key not in _AIRFLOWS_KEYS and key not in _OUR_KEYS:
-            _refuse_near_miss("executor_config", key, key, {word: word for word in _OUR_KEYS})
+            _refuse_foreign_key(key)
     if SERVICE_ACCOUNT_KEY not in entries:
         return NOTHING
     where = f'executor_config["{SERVICE_ACCOUNT_KEY}"]'
@@ -171,6 +185,20 @@ def _annotation_text(annotations: dict[str, object], name: str) -> str | None:
     return text
 
 
+def _refuse_foreign_key(key: str) -> None:
+    """Refuse a key that is not ours but may have been meant so; all others are somebody else's."""
+    if key in _OF_LATER_VERSIONS:
+        raise Refused(
+            "executor_config",
+            "unknown key",
+            got=key,
+            remedy=f"this version knows {SERVICE_ACCOUNT_KEY!r} only: drop it or upgrade",
+        )
+    _refuse_near_miss(
+        "executor_config", key, key, dict.fromkeys((*_OUR_KEYS, *_MISTAKEN_KEYS), SERVICE_ACCOUNT_KEY)
+    )
+
+
 def _refuse_near_miss(where: str, key: str, word: str, known: dict[str, str]) -> None:
     """Refuse a key of which a word is nearly one that is known, with the key that was meant."""
     # Separators and case are what people get wrong; the nearest known word is looked up without them.
@@ -208,6 +236,8 @@ def _parse_identities(value: object, where: str) -> tuple[IdentityRequest, ...]:
         return (_parse_identity(value, where),)
     if not several:
         raise Refused(where, "is an empty list", remedy="name an account or drop the key")
+    if len(several) > _MOST_IDENTITIES:
+        raise Refused(where, f"names more than {_MOST_IDENTITIES} accounts", remedy="split the task")
     identities = tuple(_parse_identity(one, f"{where}[{index}]") for index, one in enumerate(several))
     _refuse_double_claims(identities)
     return identities

@@ -177,12 +177,33 @@ def test_template_that_presets_the_same_yields() -> None:
 
 
 def test_container_that_the_override_renamed() -> None:
-    """A binding is for the containers that the pod has after the merge."""
-    author = k8s.V1Pod(spec=k8s.V1PodSpec(containers=[k8s.V1Container(name="main")]))
+    """A second container called base would get the identity, while the task runs without in the first one."""
+    author = k8s.V1Pod(
+        spec=k8s.V1PodSpec(containers=[k8s.V1Container(name="main"), k8s.V1Container(name="base")])
+    )
 
     assert refusal({"gcp-service-account": ETL}, author, pod("base")) == (
-        "executor_config[\"gcp-service-account\"].containers: the pod has no such container, got 'base';"
-        " the pod has 'main'"
+        "executor_config[\"gcp-service-account\"]: is for the container 'base', but"
+        " pod_override.spec.containers[0] renames the one that runs the task, got 'main';"
+        " call it 'base', or name it in containers"
+    )
+
+
+def test_renamed_container_that_is_named() -> None:
+    """Whoever renames the container that runs the task can ask for it by its new name."""
+    author = k8s.V1Pod(spec=k8s.V1PodSpec(containers=[k8s.V1Container(name="main")]))
+
+    bound = bind({"gcp-service-account": {"name": ETL, "containers": ["main"]}}, author, pod("base"))
+
+    assert [(one.name, bool(one.env)) for one in bound.pod.spec.containers] == [("main", True)]
+
+
+def test_template_that_claims_another_map_index() -> None:
+    """An author may choose the template, which is merged first; what it forges is seen in the finished pod."""
+    template = annotated(pod(), map_index="7")
+
+    assert refusal({}, None, template) == (
+        "metadata.annotations[\"map_index\"]: says whose pod this is, got '7'; drop it: the executor sets it"
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from airflow_sa_binding.binding.errors import Refused
-from airflow_sa_binding.binding.forgery import refuse_forgeries
+from airflow_sa_binding.binding.forgery import refuse_forged_pod, refuse_forgeries
 from airflow_sa_binding.binding.identity import Settings
-from tests.unit.binding.samples import TASK, override
+from tests.unit.binding.samples import TASK, override, pod
 
 ANNOTATIONS = "pod_override.metadata.annotations"
 LABELS = "pod_override.metadata.labels"
@@ -180,3 +180,91 @@ def test_namespace_of_task_pods(namespace: str | None) -> None:
 def test_any_namespace() -> None:
     """Where the executor watches every namespace, a pod may run in any."""
     refuse_forgeries(override(namespace="anywhere"), TASK, Settings(any_namespace=True))
+
+
+@pytest.mark.parametrize(
+    ("field", "metadata", "got"),
+    [
+        (
+            "name",
+            {"name": "p\nINFO sa_binding.bound dag_id=finance"},
+            "'p\\nINFO sa_binding.bound dag_id=finance'",
+        ),
+        ("name", {"name": "Sales"}, "'Sales'"),
+        ("name", {"name": 7}, "7"),
+        ("generateName", {"generate_name": "a b-"}, "'a b-'"),
+    ],
+)
+def test_name_that_is_none(field: str, metadata: dict[str, Any], got: str) -> None:
+    """A name is in log lines before the API server sees it, so it must be one."""
+    author = override()
+    for name, value in metadata.items():
+        setattr(author.metadata, name, value)
+
+    with pytest.raises(Refused) as caught:
+        refuse_forgeries(author, TASK, Settings())
+
+    assert str(caught.value) == (
+        f"pod_override.metadata.{field}: is not a pod's name, got {got}; use a-z, 0-9, '-' and '.'"
+    )
+
+
+def test_names_that_are_some() -> None:
+    """A pod may have a name of its author's choice, or the beginning of one."""
+    author = override()
+    author.metadata.name, author.metadata.generate_name = "sales.load-1", "sales-"
+
+    refuse_forgeries(author, TASK, Settings())
+
+
+def finished_refusal(annotations: dict[str, Any] | None = None, labels: dict[str, Any] | None = None) -> str:
+    """Return the message with which a finished pod with this metadata is refused."""
+    given = pod()
+    given.metadata.annotations, given.metadata.labels = annotations, labels
+    with pytest.raises(Refused) as caught:
+        refuse_forged_pod(given, TASK)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"dag_id": "finance"},
+        {"task_id": "pay"},
+        {"run_id": "other"},
+        {"try_number": "2"},
+        {"map_index": "7"},
+        {"map_index": "abc"},
+        {"logical_date": "2026-01-01"},
+        {"execution_date": "2026-01-01"},
+    ],
+)
+def test_finished_pod_with_annotations_of_another(annotations: dict[str, str]) -> None:
+    """The executor's watcher goes by these annotations, whoever wrote them."""
+    ((name, value),) = annotations.items()
+
+    assert finished_refusal({"team": "sales", **annotations}) == (
+        f"metadata.annotations[\"{name}\"]: says whose pod this is, got '{value}'; {REMEDY}"
+    )
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"airflow_executor_done": "True"}, {"airflow_pod_revoked": "True"}, {"kubernetes_executor": "no"}],
+)
+def test_finished_pod_that_hides(labels: dict[str, str]) -> None:
+    """The executor's watcher looks past pods with these labels, and the task would never end."""
+    ((name, value),) = labels.items()
+
+    assert finished_refusal(labels=labels) == (
+        f"metadata.labels[\"{name}\"]: says whose pod this is, got '{value}'; {REMEDY}"
+    )
+
+
+def test_finished_pod_of_the_task() -> None:
+    """What the executor writes, with labels that it shortens, is no forgery."""
+    given = pod()
+    given.metadata.annotations = dict(TRUE_ANNOTATIONS)
+    given.metadata.labels = {"dag_id": "sales-1a2b3c", "kubernetes_executor": "True", "airflow-worker": "7"}
+
+    refuse_forged_pod(given, TASK)

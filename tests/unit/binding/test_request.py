@@ -273,6 +273,42 @@ def test_near_miss_of_our_key(key: str) -> None:
     assert message == f"executor_config: unknown key, got '{key}'; did you mean 'gcp-service-account'?"
 
 
+@pytest.mark.parametrize(
+    "key", ["gcp-sa", "service-account", "google-account", "iam.cloud.google.com/service-account"]
+)
+def test_key_that_means_ours(key: str) -> None:
+    """Words that nobody would write for anything else are refused, though no typing error leads to them."""
+    assert refusal(parse_executor_config, {key: ETL}) == (
+        f"executor_config: unknown key, got {key!r}; did you mean 'gcp-service-account'?"
+    )
+
+
+@pytest.mark.parametrize("key", ["service-account-token-volumes", "kubernetes-api-access"])
+def test_key_of_a_later_version(key: str) -> None:
+    """What this version cannot give is refused, and not left out silently."""
+    assert refusal(parse_executor_config, {key: True}) == (
+        f"executor_config: unknown key, got {key!r}; this version knows 'gcp-service-account' only:"
+        " drop it or upgrade"
+    )
+
+
+def test_too_many_keys() -> None:
+    """Looking at each of thousands of keys would hold up the scheduler."""
+    config = {f"key{number}": 1 for number in range(65)}
+
+    assert (
+        refusal(parse_executor_config, config)
+        == "executor_config: has more than 64 keys; keep data elsewhere"
+    )
+
+
+def test_too_many_accounts() -> None:
+    """What one task can ask for is bounded."""
+    value = [{"name": ETL, "containers": [f"c{number}"]} for number in range(17)]
+
+    assert asked(value) == f"{KEY}: names more than 16 accounts; split the task"
+
+
 def test_near_miss_beside_our_key() -> None:
     """A misspelt key is refused even where the right one is there, too."""
     message = refusal(parse_executor_config, {"gcp-service-account": ETL, "gcp_service_account": ADS})

@@ -63,6 +63,16 @@ def test_account_of_the_same_domain_is_no_hint(far: str) -> None:
     )
 
 
+def test_no_hint_among_very_many_accounts() -> None:
+    """Comparing a name with thousands would hold up the scheduler at every refusal."""
+    many = {f"etl{number}@acme.iam.gserviceaccount.com": ETL_IDENTITY for number in range(201)}
+
+    assert refusal("elt1@acme.iam.gserviceaccount.com", Settings(identities=many)) == (
+        f"{KEY}: account is not listed in [kubernetes] gcp_service_accounts,"
+        " got 'elt1@acme.iam.gserviceaccount.com'; ask your platform engineer to list it"
+    )
+
+
 def test_account_that_cannot_be_used() -> None:
     """A listed account with a problem is refused with that problem."""
     settings = Settings(unusable={ETL: "gcp_service_accounts: is listed twice; list it once"})
