@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -46,10 +46,27 @@ class Settings:
     """What is wrong with the configuration as a whole, one message each (a bindings file that cannot be read)."""
     namespaces: tuple[str, ...] = ("default",)
     """Where task pods may run. The first is the executor's own."""
+    fenced: frozenset[str] = frozenset()
+    """Secrets that no pod may name by itself, besides those of `identities`: those of unusable accounts too."""
     any_namespace: bool = False
     """Whether the executor watches every namespace (multi-namespace mode without a list)."""
 
     @cached_property
     def secret_names(self) -> frozenset[str]:
         """The Secrets that hold an identity; looked up for every pod, and there may be thousands."""
-        return frozenset(identity.delivery.secret_name for identity in self.identities.values())
+        return self.fenced.union(identity.delivery.secret_name for identity in self.identities.values())
+
+
+def still_fenced(before: Settings, after: Settings, *, is_complete: bool) -> Settings:
+    """Return new settings, in which the Secrets of the old ones stay fenced unless the new ones are whole.
+
+    A configuration that is being edited may name fewer Secrets than it did and will again.
+
+    Arguments:
+        before: What was in force until now.
+        after: What has been read.
+        is_complete: Whether what has been read lists every account, usable or not.
+    """
+    if is_complete and not after.problems and not after.unusable:
+        return after
+    return replace(after, fenced=after.fenced | before.secret_names)

@@ -10,14 +10,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client import ApiClient
 
 from airflow_sa_binding.binding.errors import Refused
 from airflow_sa_binding.cli.commands import WrongUsage
 from airflow_sa_binding.cli.rendered import RenderedPod
-from airflow_sa_binding.config.strict_yaml import parse_yaml
+from airflow_sa_binding.config.strict_yaml import LONGEST_FILE_BYTES, parse_documents
 from airflow_sa_binding.hook import pod_mutation_hook
 
 if TYPE_CHECKING:
@@ -35,62 +34,29 @@ def render_pod_file(path: str) -> list[RenderedPod]:
         WrongUsage: There is no such file.
     """
     source = "stdin" if path == "-" else path
-    documents = list(_split(_read(path), source))
+    content = _read(path)
+    if len(content) > LONGEST_FILE_BYTES:
+        problem = f"is longer than {LONGEST_FILE_BYTES} bytes"
+        raise Refused(source, problem, remedy="give fewer pods at a time")
+    documents = parse_documents(content, source)
     if not documents:
         raise Refused(source, "is empty", remedy=_REMEDY)
-    pods: list[RenderedPod] = []
-    for number, text in enumerate(documents, start=1):
-        where = source if len(documents) == 1 else f"{source}, document {number}"
-        # Checks what plain loading would pass over, such as a key that is there twice.
-        parse_yaml(text.encode(), where)
-        pods.extend(_render(manifest, item_where) for item_where, manifest in _pods_in(_load(text), where))
-    return pods
+    return [
+        _render(manifest, item_where)
+        for where, document in documents
+        for item_where, manifest in _pods_in(document, where)
+    ]
 
 
 def _read(path: str) -> bytes:
+    """Read a file, or a pipe, no further than it takes to see that it is too long."""
     if path == "-":
-        return sys.stdin.buffer.read()
+        return sys.stdin.buffer.read(LONGEST_FILE_BYTES + 1)
     try:
-        return Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            return file.read(LONGEST_FILE_BYTES + 1)
     except OSError as error:
         raise WrongUsage(f"--pod: {error.strerror}, got {path!r}") from None
-
-
-def _split(content: bytes, source: str) -> Iterator[str]:
-    """Yield the text of each document that is not empty, on the lines where it stands in the file."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        parse_yaml(content, source)
-        raise
-    starts: list[Any] = []
-    try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.DocumentStartEvent):
-                starts.append(event.start_mark)
-    except yaml.YAMLError:
-        broken = starts[-1] if starts else None
-        yield "\n" * broken.line + text[broken.index :] if broken else text
-        return
-    ends = [start.index for start in starts[1:]]
-    for start, end in zip(starts, [*ends, len(text)], strict=False):
-        document = text[start.index : end]
-        if _load(document) is not None:
-            yield "\n" * start.line + document
-
-
-class _Loader(yaml.SafeLoader):
-    """Leaves dates as they are written, as Kubernetes does."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _load(text: str) -> object:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
 
 
 def _pods_in(document: object, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

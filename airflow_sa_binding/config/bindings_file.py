@@ -55,6 +55,8 @@ class BindingsFile:
     """Accounts that are listed but cannot be used, by name."""
     problems: tuple[Problem, ...] = ()
     """Those of the file as a whole; with one of them, no account of the file is usable."""
+    secret_names: frozenset[str] = frozenset()
+    """Every Secret that the file names, those of unusable accounts too."""
 
 
 def load_bindings_file(path: Path) -> BindingsFile:
@@ -80,6 +82,7 @@ def parse_bindings_file(content: bytes, source: str) -> BindingsFile:
     if document is None:
         return BindingsFile()
     top = _mapping(source, document)
+    secret_names = _find_secret_names(top)
     entries = top.get(_TOP_LEVEL)
     where = f"{source}: {_TOP_LEVEL}"
     listed = _mapping(where, entries) if entries is not None else {}
@@ -87,7 +90,11 @@ def parse_bindings_file(content: bytes, source: str) -> BindingsFile:
         # A field that this version does not know may be there to restrict what the accounts may be used for.
         _check_fields(source, top, (_TOP_LEVEL,))
     except Refused as refused:
-        return BindingsFile(unusable=dict.fromkeys(listed, refused.problem), problems=(refused.problem,))
+        return BindingsFile(
+            unusable=dict.fromkeys(listed, refused.problem),
+            problems=(refused.problem,),
+            secret_names=secret_names,
+        )
     accounts: dict[str, FileAccount] = {}
     unusable: dict[str, Problem] = {}
     for name, entry in listed.items():
@@ -97,13 +104,21 @@ def parse_bindings_file(content: bytes, source: str) -> BindingsFile:
             accounts[name] = _account_from_dict(field_path, name, entry)
         except Refused as refused:
             unusable[name] = refused.problem
-    return BindingsFile(accounts=accounts, unusable=unusable)
+    return BindingsFile(accounts=accounts, unusable=unusable, secret_names=secret_names)
 
 
 def account_field(source: str, name: str) -> str:
     """Return the path of an account's entry in a bindings file, for messages."""
     # Anything but an account name could break the line that a message has to be.
     return f'{source}: {_TOP_LEVEL}["{name}"]' if is_account_name(name) else f"{source}: {_TOP_LEVEL}"
+
+
+def _find_secret_names(top: Mapping[str, object]) -> frozenset[str]:
+    """Find every `secretName`, whatever is wrong around it: with the entry, or with the name of the list."""
+    lists = [value for value in top.values() if isinstance(value, dict)]
+    entries = [entry for each in lists for entry in each.values() if isinstance(entry, dict)]
+    named = (entry.get("secretName") for entry in entries)
+    return frozenset(name for name in named if isinstance(name, str) and _is_secret_name(name))
 
 
 def _account_from_dict(where: str, name: str, entry: object) -> FileAccount:
@@ -148,9 +163,13 @@ def _text(where: str, value: object) -> str:
     return value
 
 
+def _is_secret_name(text: str) -> bool:
+    return len(text) <= _LONGEST_DNS_SUBDOMAIN and _DNS_SUBDOMAIN.fullmatch(text) is not None
+
+
 def _secret_name(where: str, account: str, value: object) -> str:
     name = _text(where, value)
-    if len(name) > _LONGEST_DNS_SUBDOMAIN or not _DNS_SUBDOMAIN.fullmatch(name):
+    if not _is_secret_name(name):
         remedy = "use up to 253 of a-z, 0-9, '-' and '.', with a letter or digit at both ends"
         raise Refused(where, "must be the name of a Secret", got=name, remedy=remedy)
     if _MANAGED_SECRET.fullmatch(name) and name != names.secret_name(account):

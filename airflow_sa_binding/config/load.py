@@ -76,6 +76,7 @@ def load_configuration(conf: Conf) -> Configuration:
         unusable={name: str(problem) for name, problem in unusable.items()},
         problems=tuple(str(problem) for problem in whole),
         namespaces=tuple(dict.fromkeys(namespaces)),
+        fenced=bindings.secret_names,
         any_namespace=options.any_namespace,
     )
     return Configuration(

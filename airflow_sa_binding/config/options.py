@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from airflow_sa_binding.binding.errors import Problem, describe
+from airflow_sa_binding.binding.errors import Problem, describe, did_you_mean
 
 SECTION = "sa_binding"
 ACCOUNTS_OPTION = "[kubernetes] gcp_service_accounts"
 EXECUTOR_ACCOUNTS_OPTION = "[kubernetes_executor] gcp_service_accounts"
 BINDINGS_FILE_OPTION = f"[{SECTION}] bindings_file"
+
+OPTIONS = ("bindings_file", "sync_interval_seconds", "prune", "namespaces")
+"""Every option of our own section."""
 
 LISTING_OPTIONS = (ACCOUNTS_OPTION, EXECUTOR_ACCOUNTS_OPTION, BINDINGS_FILE_OPTION)
 """Where accounts are listed: what is wrong with one of these may hide an account."""
@@ -60,6 +63,7 @@ class Options:
 def read_options(conf: Conf) -> tuple[Options, tuple[Problem, ...]]:
     """Read every option; a bad value becomes a problem and its safe default, never an exception."""
     reader = _Reader(conf)
+    reader.check_names()
     accounts, source = reader.accounts()
     multi_namespaces, any_namespace = reader.multi_namespaces()
     options = Options(
@@ -82,6 +86,21 @@ class _Reader:
     def __init__(self, conf: Conf) -> None:
         self._conf = conf
         self.problems: list[Problem] = []
+
+    def check_names(self) -> None:
+        """Look for misspelt options in our own section, where Airflow's configuration object can list it."""
+        list_section: Any = getattr(self._conf, "getsection", None)
+        if list_section is None:
+            return
+        try:
+            given = list_section(SECTION) or {}
+        except configparser.Error:
+            # A lone '%': the option that holds it says so itself.
+            return
+        for name in given:
+            if name not in OPTIONS and re.sub("_(cmd|secret)$", "", name) not in OPTIONS:
+                remedy = did_you_mean(name, OPTIONS) or f"the options are {', '.join(OPTIONS)}"
+                self._add(f"[{SECTION}]", f"unknown option {describe(name)}", remedy)
 
     def accounts(self) -> tuple[str, str]:
         """Return `gcp_service_accounts` and the option that it comes from."""

@@ -1,4 +1,4 @@
-"""Reads YAML into plain values and refuses what hides mistakes or attacks: duplicate keys, bombs, several documents.
+"""Reads YAML into plain values and refuses what hides mistakes or attacks: duplicate keys, tags, bombs.
 
 Knows nothing of what the file is about.
 """
@@ -6,7 +6,7 @@ Knows nothing of what the file is about.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -14,11 +14,31 @@ from airflow_sa_binding.binding.errors import Refused, describe
 
 LONGEST_FILE_BYTES = 1048576
 MOST_VALUES = 100_000
-"""How many values a file may come to once its aliases are expanded."""
+"""How many values a file may come to once its aliases are expanded; a long text counts for several."""
 DEEPEST_NESTING = 32
 
-_KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
+_CHARACTERS_PER_VALUE = 1000
+_NULL_TAG = "tag:yaml.org,2002:null"
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+_KEY_TAGS = {"tag:yaml.org,2002:str", _MERGE_TAG}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _DatesAsTextLoader(_Loader):  # type: ignore[misc]
+    """Leaves dates as they are written, as Kubernetes does."""
+
+
+_DatesAsTextLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+
+
+class _Extent(NamedTuple):
+    """How large a value is with its aliases expanded."""
+
+    values: int
+    levels: int
 
 
 def parse_yaml(content: bytes, source: str) -> object:
@@ -33,11 +53,32 @@ def parse_yaml(content: bytes, source: str) -> object:
     Raises:
         Refused: It is not one YAML document in UTF-8, or one that is not accepted.
     """
+    documents = _parse(content, source, _Loader, is_several=False)
+    return documents[0][1] if documents else None
+
+
+def parse_documents(content: bytes, source: str) -> list[tuple[str, object]]:
+    """Parse the YAML documents that are not empty, of manifests of Kubernetes: a date is text.
+
+    Arguments:
+        content: The file.
+        source: Its name, for messages.
+
+    Returns:
+        For each document the words for where it is, and its value.
+
+    Raises:
+        Refused: It is not YAML in UTF-8, or holds what is not accepted; the limits are those of all documents together.
+    """
+    return _parse(content, source, _DatesAsTextLoader, is_several=True)
+
+
+def _parse(content: bytes, source: str, loader: Any, *, is_several: bool) -> list[tuple[str, object]]:
     try:
         # Some editors put a byte order mark first.
         text = content.decode("utf-8-sig")
-        _check_events(text, source)
-        return _construct(text, source)
+        _check_events(text, source, is_several=is_several)
+        return _construct(text, source, loader)
     except UnicodeDecodeError as error:
         problem, remedy = f"is not UTF-8 (byte {error.start})", "save it as UTF-8"
     except yaml.reader.ReaderError as error:
@@ -65,7 +106,7 @@ def _describe_syntax_error(text: str, error: yaml.MarkedYAMLError) -> tuple[str,
     return f"is not YAML: {str(error.problem)[:100]} ({where})", "mend it"
 
 
-def _check_events(text: str, source: str) -> None:
+def _check_events(text: str, source: str, *, is_several: bool) -> None:
     """Check nesting, tags and the number of documents before anything recursive looks at the text."""
     depth = documents = 0
     event: Any
@@ -73,7 +114,7 @@ def _check_events(text: str, source: str) -> None:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
-            if documents > 1:
+            if documents > 1 and not is_several:
                 problem = f"holds a second document in line {line}"
                 raise Refused(source, problem, remedy="keep one document")
         if isinstance(event, yaml.CollectionStartEvent):
@@ -88,51 +129,84 @@ def _check_events(text: str, source: str) -> None:
             raise Refused(source, problem, got=event.tag, remedy="drop it, and put text in quotes")
 
 
-def _construct(text: str, source: str) -> object:
-    loader = _Loader(text)
+def _construct(text: str, source: str, loader_class: Any) -> list[tuple[str, object]]:
+    loader = loader_class(text)
     try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        _check_nodes(root, source)
-        value: object = loader.construct_document(root)
-        return value
-    except ValueError:
-        # A date like 2024-13-45, or a number of more digits than int() takes.
-        problem = "holds a number or date that cannot be read"
-        raise Refused(source, problem, remedy="put it in quotes") from None
+        roots: list[yaml.Node] = []
+        while loader.check_node():
+            root = loader.get_node()
+            if root.tag != _NULL_TAG:
+                roots.append(root)
+        places = [source]
+        if len(roots) > 1:
+            places = [f"{source}, document {number}" for number, _ in enumerate(roots, start=1)]
+        values = 0
+        for where, root in zip(places, roots, strict=False):
+            values += _check_nodes(root, where)
+            if values > MOST_VALUES:
+                problem = f"comes to more than {MOST_VALUES} values with its aliases expanded"
+                raise Refused(source, problem, remedy="write it without aliases")
+        return [
+            (where, _construct_document(loader, root, where))
+            for where, root in zip(places, roots, strict=False)
+        ]
     finally:
         loader.dispose()
 
 
-def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+def _construct_document(loader: Any, root: yaml.Node, where: str) -> object:
+    try:
+        value: object = loader.construct_document(root)
+    except ValueError:
+        # A date like 2024-13-45, or a number of more digits than int() takes.
+        problem = "holds a number or date that cannot be read"
+        raise Refused(where, problem, remedy="put it in quotes") from None
+    return value
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[yaml.Node, int]]:
+    """Yield each node in a node, and how many levels deeper its content is."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield key
-            yield value
+            yield key, 1
+            # What is merged stands beside the key, and not below it.
+            merges = key.tag == _MERGE_TAG
+            yield value, (-1 if isinstance(value, yaml.SequenceNode) else 0) if merges else 1
     elif isinstance(node, yaml.SequenceNode):
-        yield from node.value
+        for item in node.value:
+            yield item, 1
 
 
-def _check_nodes(root: yaml.Node, source: str) -> None:
-    """Check keys, and count the values with every alias expanded, without expanding any."""
-    sizes: dict[int, int] = {}
+def _check_nodes(root: yaml.Node, source: str) -> int:
+    """Check keys and nesting, and count the values with every alias expanded, without expanding any."""
+    extents: dict[int, _Extent] = {}
 
-    def count(node: yaml.Node, above: frozenset[int]) -> int:
+    def measure(node: yaml.Node, above: frozenset[int]) -> _Extent:
         if id(node) in above:
             line = node.start_mark.line + 1
             problem = f"the value in line {line} holds an alias of itself"
             raise Refused(source, problem, remedy="write it without aliases")
-        if id(node) not in sizes:
-            if isinstance(node, yaml.MappingNode):
-                _check_keys(node, source)
-            inside = above | {id(node)}
-            sizes[id(node)] = 1 + sum(count(child, inside) for child in _children(node))
-        return sizes[id(node)]
+        if id(node) not in extents:
+            if isinstance(node, yaml.ScalarNode):
+                extent = _Extent(1 + len(node.value) // _CHARACTERS_PER_VALUE, 0)
+            else:
+                if isinstance(node, yaml.MappingNode):
+                    _check_keys(node, source)
+                inside = above | {id(node)}
+                parts = [(measure(child, inside), deeper) for child, deeper in _children(node)]
+                extent = _Extent(
+                    1 + sum(part.values for part, _ in parts),
+                    max((part.levels + deeper for part, deeper in parts), default=1),
+                )
+            extents[id(node)] = extent
+        return extents[id(node)]
 
-    if count(root, frozenset()) > MOST_VALUES:
-        problem = f"comes to more than {MOST_VALUES} values with its aliases expanded"
+    extent = measure(root, frozenset())
+    # What comes to too many values is refused for that.
+    if extent.values <= MOST_VALUES and extent.levels > DEEPEST_NESTING:
+        problem = f"is nested deeper than {DEEPEST_NESTING} levels with its aliases expanded"
         raise Refused(source, problem, remedy="write it without aliases")
+    return extent.values
 
 
 def _check_keys(node: yaml.MappingNode, source: str) -> None:

@@ -723,6 +723,12 @@ REMEDY = "the hook sees pods: give manifests of kind Pod, or a List of them"
         ),
         ("kind: Pod\nkind: Pod", "stdin: key 'kind' of line 1 comes again in line 2; keep one of the two"),
         (b"\xff\xfe\xfa", "stdin: is not UTF-8 (byte 0); save it as UTF-8"),
+        (
+            "a0: &a0 {x: 1}\n"
+            + "\n".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}" for n in range(1, 40)),
+            ("stdin: comes to more than 100000 values with its aliases expanded; write it without aliases"),
+        ),
+        (b"#" * 1048577, "stdin: is longer than 1048576 bytes; give fewer pods at a time"),
     ],
 )
 def test_what_is_not_a_pod_is_refused(

@@ -12,7 +12,7 @@ from pathlib import Path
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from airflow_sa_binding.config.options import DEFAULT_SYNC_INTERVAL_SECONDS, Options, read_options
+from airflow_sa_binding.config.options import DEFAULT_SYNC_INTERVAL_SECONDS, OPTIONS, Options, read_options
 from airflow_sa_binding.provider_info import get_provider_info
 
 PROJECT = Path(__file__).parents[2]
@@ -33,6 +33,11 @@ def test_schema_of_the_installed_airflow() -> None:
     schema = Path(airflow.submodule_search_locations[0]) / "provider_info.schema.json"
 
     jsonschema.validate(get_provider_info(), json.loads(schema.read_text()))
+
+
+def test_options_that_are_known_are_those_that_are_declared() -> None:
+    """What is declared is not called misspelt."""
+    assert [f"[sa_binding] {name}" for name in OPTIONS] == DECLARED[1:]
 
 
 def test_every_option_is_declared() -> None:

@@ -216,6 +216,21 @@ def test_secret_made_by_someone_else() -> None:
     )
 
 
+def test_secret_of_an_account_that_cannot_be_used() -> None:
+    """What the configuration says is fenced, without an identity that could be bound."""
+    with pytest.raises(Refused) as caught:
+        refuse_trespass(
+            from_manifest(volume(secret={"secretName": "etl-from-vault"})),
+            (),
+            Settings(unusable={ETL: "is broken; mend it"}, fenced=frozenset({"etl-from-vault"})),
+        )
+
+    assert str(caught.value) == (
+        "spec.volumes[1].secret.secretName: names a Secret that holds an identity,"
+        f" got 'etl-from-vault'; {REMEDY}"
+    )
+
+
 def test_managed_secret_of_an_account_with_a_secret_of_its_own() -> None:
     """Where an account is delivered by another Secret, the managed one of its name is not its binding."""
     external = Identity(name=ETL, delivery=KeySecret(secret_name="etl-from-vault", managed=False))

@@ -15,3 +15,7 @@ class IniConf:
     def get(self, section: str, key: str, *, fallback: str | None = None) -> str | None:
         """Return the text of an option."""
         return self._parser.get(section, key, fallback=fallback)
+
+    def getsection(self, section: str) -> dict[str, str] | None:
+        """Return the options of a section, and nothing where it is not there."""
+        return dict(self._parser[section]) if self._parser.has_section(section) else None

@@ -65,6 +65,7 @@ gcpServiceAccounts:
         },
         unusable={},
         problems=(),
+        secret_names=frozenset({"ads-key.v2"}),
     )
 
 

@@ -87,6 +87,7 @@ namespaces = spark,team-a
             unusable={},
             problems=(),
             namespaces=("airflow", "team-a", "spark"),
+            fenced=frozenset({"ext"}),
             any_namespace=False,
         ),
         key_paths={ETL: Path("/nowhere/etl.json"), ADS: Path("/nowhere/ads.json")},
@@ -240,6 +241,47 @@ def test_unknown_field_in_the_bindings_file(tmp_path: Path) -> None:
     assert messages(configuration, tmp_path) == [message]
     assert configuration.settings.problems == (message.replace("/opt/", f"{tmp_path}/"),)
     assert configuration.settings.unusable == {ETL: message.replace("/opt/", f"{tmp_path}/")}
+
+
+@pytest.mark.parametrize(
+    "bindings",
+    [
+        f"gcpServiceAccounts: {{{ETL}: {{secretName: etl-key}}}}\npolicies: []\n",
+        f"gcpServiceAccount: {{{ETL}: {{secretName: etl-key}}}}\n",
+        f"gcpServiceAccounts: {{{ETL}: {{secretName: etl-key, project: Acme Production}}}}\n",
+        f"gcpServiceAccounts: {{{ETL}: {{secretName: etl-key, keyFile: /opt/etl.json}}}}\n",
+        f"gcpServiceAccounts: {{{ETL}: {{secretName: etl-key, audience: x}}}}\n",
+        f"gcpServiceAccounts: {{{ETL}: {{secretName: etl-key}}, {ADS}: {{secretName: etl-key}}}}\n",
+        f"gcpServiceAccounts: {{{ADS}: {{secretName: etl-key}}}}\n",
+        "gcpServiceAccounts: {etl: {secretName: etl-key}}\n",
+    ],
+    ids=[
+        "field of a later version",
+        "misspelt list",
+        "bad project",
+        "two deliveries",
+        "unknown field",
+        "shared Secret",
+        "listed in both places",
+        "bad name",
+    ],
+)
+def test_secret_of_an_account_that_cannot_be_used_stays_fenced(bindings: str, tmp_path: Path) -> None:
+    """A mistake in the configuration opens no Secret to the pods of others."""
+    settings = load(f"{ADS}=/opt/ads.json", bindings, folder=tmp_path).settings
+
+    assert [name for name, one in settings.identities.items() if not one.delivery.managed] == []
+    assert settings.fenced == {"etl-key"}
+
+
+@pytest.mark.parametrize(
+    "name", ["'-----BEGIN PRIVATE KEY-----'", "[etl-key]", "Etl_Key", "1", "''", "a" + "b" * 253]
+)
+def test_what_is_no_name_of_a_secret_is_not_kept(name: str, tmp_path: Path) -> None:
+    """No pod can name such a Secret, and what was pasted by mistake goes nowhere."""
+    configuration = load(bindings=f"gcpServiceAccounts: {{{ETL}: {{secretName: {name}}}}}\n", folder=tmp_path)
+
+    assert configuration.settings.fenced == frozenset()
 
 
 def test_entry_that_belongs_to_nobody(tmp_path: Path) -> None:

@@ -258,6 +258,28 @@ def read_in_airflow(home: Path, before: str = "", **environment: str) -> str:
     return run.stdout.partition("RESULT ")[2].strip()
 
 
+def test_options_that_are_misspelt() -> None:
+    """An option that nobody reads would leave its default in force, silently."""
+    conf = IniConf("[sa_binding]\nbinding_file = /x\nprune_all = True\nbindings_file_cmd = cat\n")
+
+    _, problems = read_options(conf)
+
+    assert [str(problem) for problem in problems] == [
+        "[sa_binding]: unknown option 'binding_file'; did you mean 'bindings_file'?",
+        (
+            "[sa_binding]: unknown option 'prune_all'; "
+            "the options are bindings_file, sync_interval_seconds, prune, namespaces"
+        ),
+    ]
+
+
+def test_options_that_cannot_be_listed() -> None:
+    """A lone percent sign is told once, by the option that holds it."""
+    _, problems = read_options(IniConf("[sa_binding]\nbindings_file = /a%b\n"))
+
+    assert [problem.field for problem in problems] == ["[sa_binding] bindings_file"]
+
+
 def test_airflows_own_configuration(tmp_path: Path) -> None:
     """Airflow's configuration object answers from the file, without a warning about sections' names."""
     assert read_in_airflow(tmp_path) == (

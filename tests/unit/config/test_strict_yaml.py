@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_sa_binding.binding.errors import Refused
-from airflow_sa_binding.config.strict_yaml import parse_yaml
+from airflow_sa_binding.config.strict_yaml import parse_documents, parse_yaml
 
 
 def parse(text: str | bytes) -> object:
@@ -176,6 +176,83 @@ def test_long_chain_of_aliases() -> None:
     text = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: *a{n - 1}}}\n" for n in range(1, 150))
 
     assert isinstance(parse(text), dict)
+
+
+def documents_refusal(text: str) -> str:
+    with pytest.raises(Refused) as caught:
+        parse_documents(text.encode(), "pods.yaml")
+    return str(caught.value)
+
+
+def test_deep_nesting_by_aliases() -> None:
+    """Aliases nest no deeper than what is written out."""
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 32))]
+
+    assert isinstance(parse("\n".join(lines[:31])), dict)
+    assert refusal("\n".join(lines)) == (
+        "/opt/b.yaml: is nested deeper than 32 levels with its aliases expanded; write it without aliases"
+    )
+
+
+def test_long_text_by_aliases() -> None:
+    """A text that is long and comes often counts for its length."""
+    text = f"a: &a {'x' * 500_000}\nb: [{', '.join(['*a'] * 200)}]\n"
+
+    assert refusal(text) == (
+        "/opt/b.yaml: comes to more than 100000 values with its aliases expanded; write it without aliases"
+    )
+
+
+def test_several_documents() -> None:
+    """Documents are told by their number, without those that are empty, and dates are text."""
+    assert parse_documents(b"---\na: 2024-13-45\n---\n# none\n---\nb: 2025-01-01\n", "pods.yaml") == [
+        ("pods.yaml, document 1", {"a": "2024-13-45"}),
+        ("pods.yaml, document 2", {"b": "2025-01-01"}),
+    ]
+
+
+def test_the_only_document_has_no_number() -> None:
+    """Where there is one document, the file's name says where it is."""
+    assert parse_documents(b"---\n---\na: 1\n", "pods.yaml") == [("pods.yaml", {"a": 1})]
+
+
+@pytest.mark.parametrize("text", ["", "---\n---\n", "# none\n", "--- null\n--- ~\n"])
+def test_no_documents(text: str) -> None:
+    """Empty documents are none."""
+    assert parse_documents(text.encode(), "pods.yaml") == []
+
+
+def test_mistake_in_one_of_several_documents() -> None:
+    """Line numbers are those of the file, not of the document."""
+    assert documents_refusal("a: 1\n---\nb: 1\nb: 2\n") == (
+        "pods.yaml, document 2: key 'b' of line 3 comes again in line 4; keep one of the two"
+    )
+
+
+def test_number_that_cannot_be_read_in_one_of_several_documents() -> None:
+    """A problem without a line is told by the document."""
+    assert documents_refusal(f"a: 1\n---\nb: {'1' * 5000}\n") == (
+        "pods.yaml, document 2: holds a number or date that cannot be read; put it in quotes"
+    )
+
+
+def test_alias_of_another_document() -> None:
+    """An anchor ends with its document."""
+    assert documents_refusal("a: &a 1\n---\nb: *a\n").startswith(
+        "pods.yaml: is not YAML: found undefined alias"
+    )
+
+
+def test_many_small_bombs() -> None:
+    """Documents share the limit: each of them may be below it, and all together far above."""
+    bomb = (
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: [*b, *b]\n"
+    )
+
+    assert len(parse_documents("---\n".join([bomb] * 200).encode(), "pods.yaml")) == 200
+    assert documents_refusal("---\n".join([bomb] * 2000)) == (
+        "pods.yaml: comes to more than 100000 values with its aliases expanded; write it without aliases"
+    )
 
 
 @given(st.text(alphabet=st.sampled_from("ab:-[]{}&*<!'\"|>#%@,? \n\t\r\0é1."), max_size=60))
