@@ -54,6 +54,8 @@ class Goal:
     spared: frozenset[str] = frozenset()
     """Names of Secrets that are in use, whoever makes them: they are never pruned."""
     prune: bool = False
+    doubt: Problem | None = None
+    """Why a Secret whose account does not seem to be listed is not taken for an orphan; with it, nothing is pruned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,20 +121,37 @@ def build_goal(
         keys: The usable keys, by account.
         refusals: Why each of the other keys is not, by account.
         prune: Whether to delete managed Secrets of accounts that are no longer listed. An account that may be
-            listed in what could not be read is never taken for one that is not.
+            listed in what could not be read is never taken for one that is not, and neither is any where none is
+            listed: a lost environment variable looks just like that.
     """
     unusable = {**configuration.settings.unusable, **refusals}
     wanted = [Wanted(account=account, key=key) for account, key in keys.items() if account not in unusable]
     wanted += [Wanted(account=account, refusal=refusal) for account, refusal in unusable.items()]
     identities = configuration.settings.identities.values()
+    doubt = _doubt(configuration)
     return Goal(
         wanted=tuple(wanted),
         # A Secret that is listed with `secretName` may have been one of ours before.
         spared=frozenset(
             {one.secret_name for one in wanted} | {one.delivery.secret_name for one in identities}
         ),
-        prune=prune and configuration.is_complete,
+        prune=prune and doubt is None,
+        doubt=doubt,
     )
+
+
+def _doubt(configuration: Configuration) -> Problem | None:
+    if not configuration.is_complete:
+        problem = "it could not be read whole, so no Secret is taken for one that is no longer wanted"
+        # A bindings file without accounts is no problem by itself, but may be one that is being written.
+        empty = "list an account in the bindings file, or take bindings_file out of [sa_binding]"
+        return Problem(
+            "configuration", problem, "mend its other problems first" if configuration.problems else empty
+        )
+    if not configuration.listed_accounts:
+        problem = "no account is listed, so no Secret is taken for one that is no longer wanted"
+        return Problem("configuration", problem, "list the accounts, or delete the Secrets with kubectl")
+    return None
 
 
 def plan(goal: Goal, observed: Mapping[str, ObservedSecret], *, namespace: str) -> tuple[Step, ...]:
@@ -191,9 +210,12 @@ def _plan_orphans(goal: Goal, observed: Iterable[ObservedSecret], *, namespace: 
         if goal.prune:
             yield Delete(account=account, observed=secret)
             continue
+        remedy = "delete it with prune = True in [sa_binding], or with `airflow-sa-binding sync --prune`"
         orphaned = Problem(
             describe_secret(namespace, account),
-            "its account is no longer listed",
-            "delete it with prune = True in [sa_binding], or with `airflow-sa-binding sync --prune`",
+            "its account is not among those that were read"
+            if goal.doubt
+            else "its account is no longer listed",
+            goal.doubt.remedy if goal.doubt else remedy,
         )
         yield Leave(account=account, action=Action.ORPHANED, message=str(orphaned))

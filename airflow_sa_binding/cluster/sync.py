@@ -65,12 +65,15 @@ def sync_secrets(
         states: Told the state of each Secret as soon as it is known.
         is_stopped: Asked before each call; once it says yes, the round ends where it is.
     """
-    goal = build_goal(configuration, keys, refusals, prune=configuration.prune if prune is None else prune)
+    prune = configuration.prune if prune is None else prune
+    goal = build_goal(configuration, keys, refusals, prune=prune)
     states = SecretStates() if states is None else states
     namespaces = configuration.settings.namespaces
     states.retain({(namespace, one.secret_name) for namespace in namespaces for one in goal.wanted})
     sync_round = _Round(api=api, goal=goal, states=states, dry_run=dry_run, is_stopped=is_stopped)
     sync_round.problems.update({f"key of {account}": refusal for account, refusal in refusals.items()})
+    if prune and goal.doubt is not None:
+        sync_round.problems["pruning"] = str(goal.doubt)
     return sync_round.run(namespaces)
 
 

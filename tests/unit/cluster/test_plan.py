@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_sa_binding.binding.errors import Problem
 from airflow_sa_binding.binding.identity import Identity, KeySecret, Settings
 from airflow_sa_binding.cluster.manifests import ObservedSecret
 from airflow_sa_binding.cluster.plan import Action, Apply, Delete, Goal, Leave, Wanted, build_goal, plan
@@ -193,11 +194,55 @@ def test_goal_spares_a_secret_that_is_listed_by_its_name() -> None:
     assert steps(goal, OURS) == []
 
 
+ORPHAN_IN_DOUBT = (
+    "Secret team-a/gcp-sa-etl-fd6d6038 of etl@acme.iam.gserviceaccount.com: "
+    "its account is not among those that were read; "
+)
+
+
 def test_incomplete_configuration_prunes_nothing() -> None:
     """While the bindings file cannot be read, nobody knows which accounts it lists."""
-    half = replace(configuration(), is_complete=False)
+    broken = Problem("/opt/b.yaml", "is empty", "write it")
+    half = replace(configuration(ADS), is_complete=False, problems=(broken,))
 
-    assert build_goal(half, {}, {}, prune=True) == Goal(prune=False)
+    goal = build_goal(half, {}, {}, prune=True)
+
+    assert not goal.prune
+    assert str(goal.doubt) == (
+        "configuration: it could not be read whole, so no Secret is taken for one that is no longer wanted; "
+        "mend its other problems first"
+    )
+    assert steps(goal, OURS) == [
+        Leave(account=ETL, action=Action.ORPHANED, message=f"{ORPHAN_IN_DOUBT}mend its other problems first")
+    ]
+
+
+def test_bindings_file_without_accounts_prunes_nothing() -> None:
+    """A bindings file that is being written may be empty for a moment."""
+    goal = build_goal(replace(configuration(ADS), is_complete=False), {}, {}, prune=True)
+
+    assert str(goal.doubt) == (
+        "configuration: it could not be read whole, so no Secret is taken for one that is no longer wanted; "
+        "list an account in the bindings file, or take bindings_file out of [sa_binding]"
+    )
+
+
+def test_configuration_without_any_account_prunes_nothing() -> None:
+    """A lost environment variable must not cost all keys."""
+    goal = build_goal(configuration(), {}, {}, prune=True)
+
+    assert not goal.prune
+    assert str(goal.doubt) == (
+        "configuration: no account is listed, so no Secret is taken for one that is no longer wanted; "
+        "list the accounts, or delete the Secrets with kubectl"
+    )
+    assert steps(goal, OURS) == [
+        Leave(
+            account=ETL,
+            action=Action.ORPHANED,
+            message=f"{ORPHAN_IN_DOUBT}list the accounts, or delete the Secrets with kubectl",
+        )
+    ]
 
 
 def test_plan_shows_no_key() -> None:

@@ -264,7 +264,7 @@ def test_stopped_round_ends_where_it_is() -> None:
 def test_orphan_that_is_gone_already_is_pruned() -> None:
     """Two schedulers that prune at once both succeed."""
     with fake_api_server(lambda one: secret_list(ours()) if one.method == "GET" else status(404)) as server:
-        report = sync_secrets(SecretApi(server.client()), configuration(prune=True), {}, {})
+        report = sync_secrets(SecretApi(server.client()), configuration(ADS, prune=True), {}, {})
 
     assert actions(report) == [("team-a", ETL, Action.PRUNED)]
 
@@ -272,7 +272,7 @@ def test_orphan_that_is_gone_already_is_pruned() -> None:
 def test_orphan_that_has_just_changed_is_not_deleted() -> None:
     """A Secret that somebody wrote since it was seen may be wanted by them."""
     with fake_api_server(lambda one: secret_list(ours()) if one.method == "GET" else status(409)) as server:
-        report = sync_secrets(SecretApi(server.client()), configuration(prune=True), {}, {})
+        report = sync_secrets(SecretApi(server.client()), configuration(ADS, prune=True), {}, {})
 
     assert actions(report) == [("team-a", ETL, Action.FAILED)]
     assert [request.method for request in server.requests] == ["GET", "DELETE"]
