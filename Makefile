@@ -3,7 +3,7 @@ PYTHON ?= python3
 NOX := .venv/bin/nox
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test benchmark docs clean
+.PHONY: help demo test ci-checks ci-cluster benchmark docs clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -12,7 +12,15 @@ demo: .venv/ready  ## print the pods of the example DAGs, bound and unbound; nee
 	@$(NOX) -s demo
 
 test: .venv/ready  ## run every check on the newest Airflow; with CI=true on all versions
+ifeq ($(CI),true)
+# What computes and what waits for a cluster, side by side.
+	@$(MAKE) --jobs=2 --output-sync=line --no-print-directory ci-checks ci-cluster
+else
 	@$(NOX)
+endif
+
+ci-checks ci-cluster: ci-%: .venv/ready
+	@$(NOX) --tags $*
 
 benchmark: .venv/ready  ## measure what binding costs next to the stock executor
 	@$(NOX) -s benchmark

@@ -49,21 +49,15 @@ UNSET = dict.fromkeys(
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "types", "imports", "docs", "demo"] + [
-    f"{name}({airflow})"
-    for name, tested in (
-        ("package", AIRFLOWS),
-        ("unit", AIRFLOWS),
-        ("integration", AIRFLOWS),
-        ("e2e", END_TO_END),
-    )
-    for airflow in (tested if IN_CI else (NEWEST,))
+nox.options.sessions = [
+    *("lint", "types", "imports", "docs", "demo"),
+    *(f"{name}({NEWEST})" for name in ("package", "unit", "integration", "e2e")),
 ]
 
 each_airflow = nox.parametrize("airflow", [nox.param(airflow, id=airflow) for airflow in AIRFLOWS])
 
 
-@nox.session
+@nox.session(tags=["checks"])
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     environment = project_environment(session, NEWEST)
@@ -71,7 +65,7 @@ def lint(session: nox.Session) -> None:
     environment.run("ruff", "format", "--check")
 
 
-@nox.session
+@nox.session(tags=["checks"])
 def types(session: nox.Session) -> None:
     """Check types, for the oldest Python and the newest."""
     environment = project_environment(session, NEWEST)
@@ -79,13 +73,13 @@ def types(session: nox.Session) -> None:
         environment.run("mypy", "--python-version", python, "airflow_sa_binding", "tests")
 
 
-@nox.session
+@nox.session(tags=["checks"])
 def imports(session: nox.Session) -> None:
     """Check which module may import which."""
     project_environment(session, NEWEST).run("lint-imports", "--no-logo")
 
 
-@nox.session
+@nox.session(tags=["checks"])
 def docs(session: nox.Session) -> None:
     """Build the documentation; a warning or a reference to nowhere is an error."""
     environment = project_environment(session, NEWEST)
@@ -106,7 +100,7 @@ def docs(session: nox.Session) -> None:
     session.log(f"see {output / 'index.html'}")
 
 
-@nox.session
+@nox.session(tags=["checks"])
 @each_airflow
 def unit(session: nox.Session, airflow: str) -> None:
     """Run the tests that need no cluster; the properties, which know no Airflow, with the newest only."""
@@ -114,22 +108,27 @@ def unit(session: nox.Session, airflow: str) -> None:
     run_tests(session, airflow, "-m", "not cluster", "tests/unit", *properties)
 
 
-@nox.session
+@nox.session(tags=["cluster"])
 @each_airflow
 def integration(session: nox.Session, airflow: str) -> None:
-    """Run the tests against a real Kubernetes; those of the test cluster itself with the newest Airflow only."""
-    own = ["tests/cluster", "tests/property/test_api_server_accepts.py"] if airflow == NEWEST else []
-    run_tests(session, airflow, *own, "tests/integration")
+    """Run the tests against a real Kubernetes; those that know no Airflow with the newest only."""
+    tests = ["tests/cluster", "tests/property/test_api_server_accepts.py", "tests/integration"]
+    if airflow != NEWEST:
+        tests = [
+            *map(str, sorted(ROOT.glob("tests/integration/test_[!s]*.py"))),
+            "tests/integration/test_sync_command.py",
+        ]
+    run_tests(session, airflow, *tests)
 
 
-@nox.session
-@each_airflow
+@nox.session(tags=["cluster"])
+@nox.parametrize("airflow", [nox.param(airflow, id=airflow) for airflow in END_TO_END])
 def e2e(session: nox.Session, airflow: str) -> None:
     """Run a whole Airflow, with task pods on a real Kubernetes node."""
     run_tests(session, airflow, "tests/e2e")
 
 
-@nox.session
+@nox.session(tags=["checks"])
 @each_airflow
 def package(session: nox.Session, airflow: str) -> None:
     """Build the distributions, install the wheel as a user would, and see that Airflow finds it."""
@@ -151,7 +150,7 @@ def package(session: nox.Session, airflow: str) -> None:
                 session.error(f"`{command}` does not show {expected}")
 
 
-@nox.session
+@nox.session(tags=["checks"])
 def demo(session: nox.Session) -> None:
     """Print what the pods of each example DAG get, and what a refusal looks like; needs no cluster."""
     environment = project_environment(session, NEWEST)
