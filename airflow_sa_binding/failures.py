@@ -6,7 +6,8 @@ Knows the exceptions of the stock executor and of the clients that it uses.
 from __future__ import annotations
 
 import json
-from typing import Any
+import logging
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.cncf.kubernetes.exceptions import PodMutationHookException, PodReconciliationError
 from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import TRANSIENT_CONNECTION_ERRORS
@@ -14,10 +15,19 @@ from kubernetes.client import ApiException
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 from urllib3.exceptions import HTTPError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
 UNREACHABLE = (ApiException, ResourceNotFoundError, *TRANSIENT_CONNECTION_ERRORS)
 """What calls of the stock executor raise while the API server is away, starting or refusing."""
 
+UNREADABLE = (ValueError, KeyError, TypeError)
+"""What the stock executor raises for annotations of a pod that are missing, or not what Airflow writes."""
+
 _LONGEST_REASON = 500
+_MOST_PODS_REMEMBERED = 1000
 
 
 class SecretNotConfirmed(HTTPError):  # noqa: N818 - a state of waiting, told as an error
@@ -26,6 +36,32 @@ class SecretNotConfirmed(HTTPError):  # noqa: N818 - a state of waiting, told as
     An error of urllib3, because those are what the stock executor takes for an API server that is away: it
     requeues the task `[kubernetes_executor] task_publish_max_retries` times.
     """
+
+    def __init__(self, message: str, *, is_over: Callable[[], bool]) -> None:
+        super().__init__(message)
+        self.is_over = is_over
+        """Tells whether there is an answer by now, whatever it is."""
+
+
+class UnreadablePods:
+    """Pods with annotations that cannot be read: left by anybody who may create pods, and each told of once."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, str]] = set()
+
+    def tell(self, namespace: str, name: str, error: Exception) -> None:
+        """Log that a pod is skipped."""
+        if (namespace, name) in self._told:
+            return
+        if len(self._told) >= _MOST_PODS_REMEMBERED:
+            self._told.clear()
+        self._told.add((namespace, name))
+        # Quoted, since the error repeats what somebody wrote.
+        reason = repr(f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
+        log.warning(
+            "sa_binding.pod_skipped pod=%s namespace=%s its annotations are not those of a task: %s",
+            *(name, namespace, reason),
+        )
 
 
 def describe_failure(failure: object) -> object:

@@ -15,13 +15,16 @@ from kubernetes.client import ApiException
 from kubernetes.client import models as k8s
 
 from airflow_sa_binding.binding.errors import Refused
-from airflow_sa_binding.failures import describe_failure
+from airflow_sa_binding.failures import UNREADABLE, UnreadablePods, describe_failure
 from airflow_sa_binding.hook import left_to_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow.providers.cncf.kubernetes.executors.kubernetes_executor_types import KubernetesJob
+    from airflow.providers.cncf.kubernetes.executors.kubernetes_executor_types import (
+        KubernetesJob,
+        KubernetesWatch,
+    )
 
 # What the stock executor handles by failing or requeueing the one task. Anything else ends the scheduler.
 _HANDLED = (PodReconciliationError, PodMutationHookException, ApiException, *TRANSIENT_CONNECTION_ERRORS)
@@ -31,6 +34,7 @@ class BindingKubernetesScheduler(AirflowKubernetesScheduler):
     """Builds pods as the stock class does, and binds each before it is created."""
 
     bind: Callable[[k8s.V1Pod, KubernetesJob], k8s.V1Pod]
+    unreadable_pods: UnreadablePods
 
     @classmethod
     def take_over(
@@ -38,7 +42,15 @@ class BindingKubernetesScheduler(AirflowKubernetesScheduler):
     ) -> None:
         """Turn a stock instance, whose watcher processes run already, into one that binds."""
         stock.__class__ = cls
-        cast("BindingKubernetesScheduler", stock).bind = bind
+        ours = cast("BindingKubernetesScheduler", stock)
+        ours.bind, ours.unreadable_pods = bind, UnreadablePods()
+
+    def process_watcher_task(self, task: KubernetesWatch) -> None:
+        """Note what has become of a pod; one that cannot be read is nobody's task, and is skipped."""
+        try:
+            super().process_watcher_task(task)
+        except UNREADABLE as error:
+            self.unreadable_pods.tell(task.namespace, task.pod_name, error)
 
     def run_next(self, next_job: KubernetesJob) -> None:
         """Build, bind and create a pod; whatever goes wrong costs this one task, not the scheduler."""

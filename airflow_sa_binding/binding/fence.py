@@ -50,57 +50,64 @@ def refuse_trespass(pod: k8s.V1Pod, bindings: Sequence[Binding], settings: Setti
     """
     fenced = settings.secret_names
     own = {(secret_name(one.identity.name), one.identity.delivery.secret_name) for one in bindings}
-    for path, name, volume_name in _secret_names(pod):
+    for path, places, name, volume_name in _secret_names(pod):
         if not (name in fenced or (isinstance(name, str) and _MANAGED_NAME.fullmatch(name))):
             continue
         # `bind_pod` has replaced every volume of this name, so name and Secret tell that it is the binding's.
         if (volume_name, name) not in own:
             raise Refused(
-                path,
+                path.format(*places),
                 "names a Secret that holds an identity",
                 got=name,
                 remedy='ask for the identity with executor_config={"gcp-service-account": ...} instead',
             )
 
 
-def _secret_names(pod: k8s.V1Pod) -> Iterator[tuple[str, object, str | None]]:
-    """Yield (field, Secret's name, the volume's name if it is a plain Secret volume) for all that a pod names."""
+def _secret_names(pod: k8s.V1Pod) -> Iterator[tuple[str, tuple[object, ...], object, str | None]]:
+    """Yield all that a pod names as Secrets.
+
+    Each comes as the field's path with what to format into it, the Secret's name, and the volume's name if it is a
+    plain Secret volume. Hardly ever is a path needed, and building them all would take most of the time.
+    """
     spec = pod.spec
     if spec is None:
         return
     for index, volume in enumerate(spec.volumes or ()):
-        where = f"spec.volumes[{index}]"
         if volume.secret is not None:
-            yield f"{where}.secret.secretName", volume.secret.secret_name, volume.name
+            yield "spec.volumes[{}].secret.secretName", (index,), volume.secret.secret_name, volume.name
         if volume.projected is not None:
             for at, source in enumerate(volume.projected.sources or ()):
                 if source.secret is not None:
-                    yield f"{where}.projected.sources[{at}].secret.name", source.secret.name, None
+                    yield (
+                        "spec.volumes[{}].projected.sources[{}].secret.name",
+                        (index, at),
+                        source.secret.name,
+                        None,
+                    )
         for attribute, field, path in _SECRET_SOURCES:
             source = getattr(volume, attribute)
             if source is not None:
                 reference = getattr(source, field)
-                yield f"{where}.{path}", getattr(reference, "name", reference), None
+                yield "spec.volumes[{}].{}", (index, path), getattr(reference, "name", reference), None
         for attribute, field, path in _PARAMETERS:
             source = getattr(volume, attribute)
-            for value in (getattr(source, field, None) or {}).values():
-                yield f"{where}.{path}", value, None
+            if source is not None:
+                for value in (getattr(source, field) or {}).values():
+                    yield "spec.volumes[{}].{}", (index, path), value, None
     for index, reference in enumerate(spec.image_pull_secrets or ()):
-        yield f"spec.imagePullSecrets[{index}].name", reference.name, None
+        yield "spec.imagePullSecrets[{}].name", (index,), reference.name, None
     for group, containers in (
         ("containers", spec.containers),
         ("initContainers", spec.init_containers),
         ("ephemeralContainers", spec.ephemeral_containers),
     ):
-        for index, container in enumerate(containers or ()):
-            yield from _container_secret_names(container, f"spec.{group}[{index}]")
-
-
-def _container_secret_names(container: k8s.V1Container, where: str) -> Iterator[tuple[str, object, None]]:
-    for index, variable in enumerate(container.env or ()):
-        source = variable.value_from
-        if source is not None and source.secret_key_ref is not None:
-            yield f"{where}.env[{index}].valueFrom.secretKeyRef.name", source.secret_key_ref.name, None
-    for index, bulk in enumerate(container.env_from or ()):
-        if bulk.secret_ref is not None:
-            yield f"{where}.envFrom[{index}].secretRef.name", bulk.secret_ref.name, None
+        for at, container in enumerate(containers or ()):
+            for index, variable in enumerate(container.env or ()):
+                source = variable.value_from
+                if source is not None and source.secret_key_ref is not None:
+                    path = "spec.{}[{}].env[{}].valueFrom.secretKeyRef.name"
+                    yield path, (group, at, index), source.secret_key_ref.name, None
+            for index, bulk in enumerate(container.env_from or ()):
+                if bulk.secret_ref is not None:
+                    path = "spec.{}[{}].envFrom[{}].secretRef.name"
+                    yield path, (group, at, index), bulk.secret_ref.name, None

@@ -7,8 +7,7 @@ task's id, or hide the pod from its executor. Only the task that the scheduler h
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_sa_binding.binding.errors import Refused, some_of
 from airflow_sa_binding.binding.names import APPLIED_ANNOTATION
@@ -23,8 +22,7 @@ _DROP = "drop it: the executor sets it"
 _DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(NamedTuple):
     """The task instance that the scheduler handed over."""
 
     dag_id: str

@@ -6,10 +6,9 @@ milliseconds, while the handful of objects on the way to a container cost micros
 
 from __future__ import annotations
 
-import copy
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kubernetes.client import Configuration
 from kubernetes.client import models as k8s
@@ -31,16 +30,17 @@ from airflow_sa_binding.binding.paths import is_within
 from airflow_sa_binding.binding.request import IdentityRequest, Request, request_annotations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_sa_binding.binding.identity import Identity
     from airflow_sa_binding.binding.resolve import Binding
 
 # A model built without a configuration of its own copies the client's default one: 50 times slower, and after
 # load_incluster_config() such a model cannot be pickled any more (apache/airflow#68827).
-_MODEL = Configuration()
+_CONFIGURATION = Configuration()
 
 _Item = TypeVar("_Item")
+_Model = TypeVar("_Model")
 
 
 def bind_pod(pod: k8s.V1Pod, bindings: Sequence[Binding]) -> k8s.V1Pod:
@@ -57,15 +57,14 @@ def bind_pod(pod: k8s.V1Pod, bindings: Sequence[Binding]) -> k8s.V1Pod:
     volumes = list(pod.spec.volumes or ())
     for binding in bindings:
         wanted = bound_names(pod, bindings, binding)
+        parts = _build_parts(binding.identity)
+        name = parts.volume.name
         for group in (containers, init_containers):
-            group[:] = [
-                _bind_container(container, binding.identity, container.name in wanted) for container in group
-            ]
+            group[:] = [_bind_container(container, parts, container.name in wanted) for container in group]
         if wanted:
-            volume = build_volume(binding.identity)
-            volumes = _put(volumes, volume, _is_named(volume.name))
-    bound = copy.copy(pod)
-    bound.spec = copy.copy(pod.spec)
+            volumes = _put(volumes, parts.volume, [other for other in volumes if other.name == name])
+    bound = _clone(pod)
+    bound.spec = _clone(pod.spec)
     bound.spec.containers = containers
     if init_containers:
         bound.spec.init_containers = init_containers
@@ -99,14 +98,16 @@ def every_container(pod: k8s.V1Pod) -> list[k8s.V1Container]:
 
 def build_volume(identity: Identity) -> k8s.V1Volume:
     """Build the volume that brings an identity's key into a pod."""
-    item = k8s.V1KeyToPath(key=KEY_ITEM, path=KEY_ITEM, local_vars_configuration=_MODEL)
+    item = k8s.V1KeyToPath(key=KEY_ITEM, path=KEY_ITEM, local_vars_configuration=_CONFIGURATION)
     source = k8s.V1SecretVolumeSource(
         secret_name=identity.delivery.secret_name,
         items=[item],
         default_mode=identity.delivery.default_mode,
-        local_vars_configuration=_MODEL,
+        local_vars_configuration=_CONFIGURATION,
     )
-    return k8s.V1Volume(name=secret_name(identity.name), secret=source, local_vars_configuration=_MODEL)
+    return k8s.V1Volume(
+        name=secret_name(identity.name), secret=source, local_vars_configuration=_CONFIGURATION
+    )
 
 
 def build_variables(identity: Identity) -> dict[str, str]:
@@ -115,48 +116,93 @@ def build_variables(identity: Identity) -> dict[str, str]:
     return {CREDENTIALS_VARIABLE: key_file, GCLOUD_CREDENTIALS_VARIABLE: key_file}
 
 
-def _bind_container(container: k8s.V1Container, identity: Identity, wanted: bool) -> k8s.V1Container:
-    name, path = secret_name(identity.name), mount_path(identity.name)
+class _Parts(NamedTuple):
+    """What an identity puts into a pod, built once: all its pods share these models, which nothing changes."""
+
+    volume: k8s.V1Volume
+    mount: k8s.V1VolumeMount
+    folder: str
+    """The last part of the mount path: what lies in it has this in its path, however that is spelled."""
+    variables: Mapping[str, k8s.V1EnvVar]
+    project: k8s.V1EnvVar | None
+
+
+@lru_cache(maxsize=4096)
+def _build_parts(identity: Identity) -> _Parts:
+    path = mount_path(identity.name)
+    volume = build_volume(identity)
+    variables = {name: _variable(name, value) for name, value in build_variables(identity).items()}
+    return _Parts(
+        volume=volume,
+        mount=k8s.V1VolumeMount(
+            name=volume.name, mount_path=path, read_only=True, local_vars_configuration=_CONFIGURATION
+        ),
+        folder=path.rpartition("/")[2],
+        variables=variables,
+        project=_variable(PROJECT_VARIABLE, identity.project) if identity.project else None,
+    )
+
+
+def _variable(name: str, value: str) -> k8s.V1EnvVar:
+    return k8s.V1EnvVar(name=name, value=value, local_vars_configuration=_CONFIGURATION)
+
+
+def _clone(model: _Model) -> _Model:
+    """Copy a model, sharing what it holds: a fifth of the time of `copy.copy`."""
+    twin = object.__new__(type(model))
+    twin.__dict__.update(model.__dict__)
+    return twin
+
+
+def _bind_container(container: k8s.V1Container, parts: _Parts, wanted: bool) -> k8s.V1Container:
+    name = parts.volume.name
     mounts: list[k8s.V1VolumeMount] = container.volume_mounts or []
     if not wanted:
         # Left in place, a template's mount of a volume of our name would show this container the key.
         if all(mount.name != name for mount in mounts):
             return container
-        other = copy.copy(container)
+        other = _clone(container)
         other.volume_mounts = [mount for mount in mounts if mount.name != name]
         return other
-    bound = copy.copy(container)
-    mount = k8s.V1VolumeMount(name=name, mount_path=path, read_only=True, local_vars_configuration=_MODEL)
-    bound.volume_mounts = _put(
-        mounts, mount, lambda other: other.name == name or is_within(other.mount_path, path)
-    )
-    bound.env = _with_variables(container.env or (), identity)
+    replaced = [mount for mount in mounts if mount.name == name or _is_inside(mount, parts)]
+    bound = _clone(container)
+    bound.volume_mounts = _put(mounts, parts.mount, replaced)
+    bound.env = _with_variables(container.env or (), parts)
     return bound
 
 
-def _with_variables(present: Iterable[k8s.V1EnvVar], identity: Identity) -> list[k8s.V1EnvVar]:
-    env = list(present)
-    for name, value in build_variables(identity).items():
-        env = _put(env, _variable(name, value), _is_named(name))
-    if identity.project and all(variable.name != PROJECT_VARIABLE for variable in env):
-        env.append(_variable(PROJECT_VARIABLE, identity.project))
+def _is_inside(mount: k8s.V1VolumeMount, parts: _Parts) -> bool:
+    path = mount.mount_path
+    return parts.folder in str(path) and is_within(path, parts.mount.mount_path)
+
+
+def _with_variables(present: Iterable[k8s.V1EnvVar], parts: _Parts) -> list[k8s.V1EnvVar]:
+    """Put each variable where the first of its name stands, or last; in place is what makes this idempotent."""
+    missing = dict(parts.variables)
+    env: list[k8s.V1EnvVar] = []
+    has_project = False
+    for variable in present:
+        name = variable.name
+        if name not in parts.variables:
+            env.append(variable)
+            has_project = has_project or name == PROJECT_VARIABLE
+        elif name in missing:
+            env.append(missing.pop(name))
+    env.extend(missing.values())
+    if parts.project is not None and not has_project:
+        env.append(parts.project)
     return env
 
 
-def _variable(name: str, value: str) -> k8s.V1EnvVar:
-    return k8s.V1EnvVar(name=name, value=value, local_vars_configuration=_MODEL)
-
-
-def _is_named(name: str) -> Callable[[Any], bool]:
-    return lambda item: item.name == name
-
-
-def _put(items: Iterable[_Item], new: _Item, is_replaced: Callable[[_Item], bool]) -> list[_Item]:
+def _put(items: Iterable[_Item], new: _Item, replaced: Sequence[_Item]) -> list[_Item]:
     """Put an item where the first one that it replaces stands, or last; in place is what makes this idempotent."""
+    if not replaced:
+        return [*items, new]
+    gone = {id(item) for item in replaced}
     kept: list[_Item] = []
     position: int | None = None
     for item in items:
-        if not is_replaced(item):
+        if id(item) not in gone:
             kept.append(item)
         elif position is None:
             position = len(kept)
@@ -165,7 +211,9 @@ def _put(items: Iterable[_Item], new: _Item, is_replaced: Callable[[_Item], bool
 
 
 def _annotated(pod: k8s.V1Pod, bindings: Sequence[Binding]) -> k8s.V1ObjectMeta:
-    metadata = copy.copy(pod.metadata) if pod.metadata else k8s.V1ObjectMeta(local_vars_configuration=_MODEL)
+    metadata = (
+        _clone(pod.metadata) if pod.metadata else k8s.V1ObjectMeta(local_vars_configuration=_CONFIGURATION)
+    )
     kept = {
         name: value
         for name, value in (metadata.annotations or {}).items()
@@ -208,8 +256,8 @@ def _own_annotations(bindings: tuple[Binding, ...], given: tuple[tuple[str, ...]
 def _without_applied(pod: k8s.V1Pod) -> k8s.V1Pod:
     if not pod.metadata or APPLIED_ANNOTATION not in (pod.metadata.annotations or {}):
         return pod
-    bare = copy.copy(pod)
-    bare.metadata = copy.copy(pod.metadata)
+    bare = _clone(pod)
+    bare.metadata = _clone(pod.metadata)
     bare.metadata.annotations = {
         name: value for name, value in pod.metadata.annotations.items() if name != APPLIED_ANNOTATION
     }

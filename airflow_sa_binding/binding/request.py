@@ -11,6 +11,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from airflow_sa_binding.binding.errors import Refused, did_you_mean, nearest
 from airflow_sa_binding.binding.names import (
@@ -80,6 +81,13 @@ def parse_executor_config(executor_config: object) -> Request:
     """
     if executor_config is None:
         return NOTHING
+    if type(executor_config) is dict and len(executor_config) <= 1:
+        # Most tasks ask for nothing, or for one account in the plainest form.
+        value = executor_config.get(SERVICE_ACCOUNT_KEY)
+        if not executor_config:
+            return NOTHING
+        if type(value) is str and len(value) <= _LONGEST_NAME:
+            return _request_one(value)
     given = plain_dict(executor_config)
     if given is None:
         raise Refused(
@@ -100,6 +108,11 @@ def parse_executor_config(executor_config: object) -> Request:
     return Request(identities=_parse_identities(entries[SERVICE_ACCOUNT_KEY], where))
 
 
+@lru_cache(maxsize=4096)
+def _request_one(name: str) -> Request:
+    return Request(identities=_parse_identities(name, f'executor_config["{SERVICE_ACCOUNT_KEY}"]'))
+
+
 def parse_annotations(annotations: object) -> Request:
     """Parse the annotations with which a pod asks for an identity.
 
@@ -108,7 +121,7 @@ def parse_annotations(annotations: object) -> Request:
     Raises:
         Refused: An annotation of ours is not understood, or one looks like a misspelt one of ours.
     """
-    if annotations is None:
+    if annotations is None or not may_ask(annotations):
         return NOTHING
     given = plain_dict(annotations)
     if given is None:
@@ -154,6 +167,13 @@ def parse_annotations(annotations: object) -> Request:
     named = [name.strip() for name in containers.split(",")]
     parsed = _parse_containers(named, _annotation(CONTAINERS_ANNOTATION))
     return Request(identities=(IdentityRequest(name=identities[0].name, containers=parsed, field=where),))
+
+
+def may_ask(annotations: object) -> bool:
+    """Tell whether annotations may hold one of ours: quick, and yes where that takes a closer look."""
+    if type(annotations) is not dict:
+        return True
+    return any(type(key) is not str or key.startswith(_OUR_PREFIXES) for key in annotations)
 
 
 def request_annotations(request: Request) -> dict[str, str]:

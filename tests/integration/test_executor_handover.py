@@ -105,3 +105,68 @@ def test_two_executors_at_once_agree_on_the_secrets(
         "gcp-sa-ads-a2a90470",
         "gcp-sa-etl-fd6d6038",
     ]
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        pytest.param({"map_index": "abc"}, id="not-a-number"),
+        pytest.param({"try_number": None}, id="missing"),
+        pytest.param(None, id="none"),
+        pytest.param({"get": "x"}, id="name-of-a-method"),
+    ],
+)
+def test_a_pod_that_cannot_be_read_costs_no_other_its_adoption(
+    control_plane: Cluster,
+    namespace: str,
+    start: Start,
+    caplog: pytest.LogCaptureFixture,
+    annotations: dict[str, str | None] | None,
+) -> None:
+    """Neither a running nor a finished one, which anybody may leave; each is told of once."""
+    first, second = start(job_id="first"), start(job_id="second")
+    first.run("load", AS_ETL)
+    for name, phase in (("a-running", "Running"), ("a-finished", "Succeeded")):
+        leave_pod(control_plane, namespace, name, phase, annotations)
+
+    for _ in range(2):
+        left = second.executor.try_adopt_task_instances([adoptable(first.keys["load"], job_id="first")])
+    second.executor._last_completed_pod_adoption = 0.0  # its next round is due
+    second.beat()
+    assert left == []
+    assert first.keys["load"] in second.executor.running
+    told = [line.partition(" namespace=")[0] for line in caplog.messages if "sa_binding.pod_skipped" in line]
+    assert sorted(told) == ["sa_binding.pod_skipped pod=a-finished", "sa_binding.pod_skipped pod=a-running"]
+
+
+def test_a_pod_that_cannot_be_read_does_not_end_the_executor_that_watches_it(
+    control_plane: Cluster, namespace: str, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What becomes of the pod is told in one line, and of other pods as ever."""
+    executor = start(job_id="first")
+    leave_pod(control_plane, namespace, "a-pod", "Succeeded", {"map_index": "abc"})
+    executor.beat_until(lambda: any("sa_binding.pod_skipped" in line for line in caplog.messages))
+
+    (line,) = [line for line in caplog.messages if "sa_binding.pod_skipped" in line]
+    assert line == (
+        f"sa_binding.pod_skipped pod=a-pod namespace={namespace} its annotations are not those of a task: "
+        "\"ValueError: invalid literal for int() with base 10: 'abc'\""
+    )
+    assert isinstance(executor.run("load", AS_ETL), V1Pod)
+
+
+def leave_pod(
+    cluster: Cluster, namespace: str, name: str, phase: str, annotations: dict[str, str | None] | None
+) -> None:
+    """Leave a pod that looks like one of the scheduler `first`, but for its annotations."""
+    ours: dict[str, str | None] = {"dag_id": "a_dag", "task_id": "x", "run_id": "a_run", "try_number": "1"}
+    merged = {} if annotations is None else {**ours, **annotations}
+    metadata = {
+        "name": name,
+        "labels": {"kubernetes_executor": "True", "airflow-worker": "first"},
+        "annotations": {key: value for key, value in merged.items() if value is not None},
+    }
+    spec = {"containers": [{"name": "base", "image": "none"}]}
+    core = cluster.core()
+    core.create_namespaced_pod(namespace, {"metadata": metadata, "spec": spec})
+    core.patch_namespaced_pod_status(name, namespace, {"status": {"phase": phase}})

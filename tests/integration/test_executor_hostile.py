@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from airflow.models.taskinstancekey import TaskInstanceKey
 from kubernetes.client import V1Pod
 from kubernetes.client import models as k8s
 
-from tests.integration.executor_fixtures import IGNORE_AIRFLOWS_WARNINGS, Start, configure, keys, start
+from airflow_sa_binding.binding.errors import describe
+from tests.integration.executor_fixtures import (
+    IGNORE_AIRFLOWS_WARNINGS,
+    TEMPLATE,
+    Start,
+    configure,
+    keys,
+    start,
+)
 from tests.keys import ADS, ETL
 
 __all__ = ["configure", "keys", "start"]
@@ -18,6 +32,11 @@ __all__ = ["configure", "keys", "start"]
 pytestmark = [pytest.mark.cluster, *IGNORE_AIRFLOWS_WARNINGS]
 
 KEY = "gcp-service-account"
+NOT_TRANSPORTABLE = (
+    "executor_config: holds a value that cannot be sent to another process; "
+    "use plain values and Kubernetes models only"
+)
+TEMPLATE_FIELD = 'executor_config["pod_template_file"]'
 TEN_MEGABYTES = 10 * 1024 * 1024
 
 
@@ -50,8 +69,8 @@ def creation(request: pytest.FixtureRequest, configure: Callable[..., None]) -> 
         ),
         pytest.param(
             {KEY: lambda: ETL},
-            f'executor_config["{KEY}"]: must be an account\'s name, a dict with name and containers, or a list of '
-            'these, got function; write "etl@project.iam.gserviceaccount.com"',
+            "executor_config: holds a value that cannot be sent to another process; "
+            "use plain values and Kubernetes models only",
             id="lambda",
         ),
         pytest.param(
@@ -172,3 +191,195 @@ def test_tasks_go_on_while_many_are_refused(start: Start) -> None:
     assert isinstance(executor.run("good", {KEY: ETL}), V1Pod)
     executor.beat_until(lambda: all(executor.reason(f"bad{number}") for number in range(40)))
     assert all(executor.is_free(f"bad{number}") for number in range(40))
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        pytest.param(
+            7,
+            f"{TEMPLATE_FIELD}: must be an absolute path, got 7; "
+            "write the path of a file that the scheduler can read",
+            id="descriptor",
+        ),
+        pytest.param(
+            "template.yaml",
+            f"{TEMPLATE_FIELD}: must be an absolute path, got 'template.yaml'; "
+            "write the path of a file that the scheduler can read",
+            id="relative",
+        ),
+        pytest.param(
+            "/nowhere/template.yaml",
+            f"{TEMPLATE_FIELD}, file '/nowhere/template.yaml': does not exist; put it there or correct the path",
+            id="missing",
+        ),
+        pytest.param(
+            "/dev/zero",
+            f"{TEMPLATE_FIELD}, file '/dev/zero': is not a regular file; "
+            "put a regular file there or correct the path",
+            id="device",
+        ),
+    ],
+)
+def test_a_template_that_is_no_file_is_refused(start: Start, path: Any, reason: str) -> None:
+    """The scheduler reads nothing but regular files, and a template that is missing is not taken for empty."""
+    executor = start()
+
+    assert executor.run("bad", {"pod_template_file": path}) == reason
+    assert (executor.pods("bad"), executor.is_free("bad")) == ([], True)
+
+
+def test_a_template_cannot_be_a_pipe_of_the_scheduler(start: Start) -> None:
+    """Reading it would stop the scheduler until somebody writes."""
+    executor = start()
+    reading, writing = os.pipe()
+    path = f"/proc/self/fd/{reading}"
+
+    try:
+        reason = executor.run("bad", {"pod_template_file": path})
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert reason == (
+        f"{TEMPLATE_FIELD}, file '{path}': is not a regular file; put a regular file there or correct the path"
+    )
+
+
+def test_a_template_that_grows_when_it_is_read_is_refused(start: Start, tmp_path: Path) -> None:
+    """Aliases of aliases would keep the scheduler busy for hours."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    template = tmp_path / "bomb.yaml"
+    template.write_text("\n".join(lines))
+    executor = start()
+
+    assert executor.run("bad", {"pod_template_file": str(template)}) == (
+        f"{TEMPLATE_FIELD}, file {describe(str(template))}: comes to more than 100000 values with its aliases "
+        "expanded; write it without aliases"
+    )
+
+
+def test_a_template_that_goes_while_its_task_waits_is_missed(start: Start, tmp_path: Path) -> None:
+    """The pod is not built from nothing instead."""
+    template = tmp_path / "own.yaml"
+    shutil.copy(TEMPLATE, template)
+    executor = start()
+    executor.submit("bad", {"pod_template_file": str(template)})
+    # A heartbeat takes the task and builds its pod in one go.
+    executor.executor.trigger_tasks(1)
+    template.unlink()
+    executor.beat_until(lambda: executor.reason("bad") is not None)
+
+    assert executor.reason("bad") == (
+        f"{TEMPLATE_FIELD}, file {describe(str(template))}: does not exist; put it there or correct the path"
+    )
+    assert executor.pods("bad") == []
+
+
+def test_a_template_of_the_authors_own_is_used(start: Start, tmp_path: Path) -> None:
+    """What an ordinary template holds is accepted."""
+    own = tmp_path / "own.yaml"
+    content = yaml.safe_load(TEMPLATE.read_text())
+    content["metadata"].setdefault("labels", {})["of"] = "my-own"
+    own.write_text(yaml.safe_dump(content))
+    executor = start()
+
+    pod = executor.run("load", {KEY: ETL, "pod_template_file": str(own)})
+    assert isinstance(pod, V1Pod)
+    assert pod.metadata.labels["of"] == "my-own"
+
+
+def nested(depth: int) -> object:
+    """Build a list in a list in a list..."""
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("depths", [range(300, 600, 3), range(600, 1000, 5)])
+def test_no_depth_of_nesting_ends_the_executor(start: Start, depths: range) -> None:
+    """Where pickling begins to fail depends on how deep the stack is already, which differs on a task's way."""
+    executor = start()
+    for depth in depths:
+        executor.executor.execute_async(
+            TaskInstanceKey("a_dag", "bad", "a_run", depth, -1),
+            ["airflow", "tasks", "run"],
+            executor_config={"mine": nested(depth)},
+        )
+
+    assert {reason for _, reason in executor.executor._refused} <= {NOT_TRANSPORTABLE}
+    executor.executor._flush_task_queue()
+
+
+class Fickle:
+    """An object that can be pickled a limited number of times."""
+
+    def __init__(self, error: Exception) -> None:
+        self.left, self.error = 1, error
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Be an empty list, or fail."""
+        if not self.left:
+            raise self.error
+        self.left -= 1
+        return list, ()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RecursionError(), TypeError(), AttributeError(), ValueError(), pickle.PicklingError()],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_object_that_fails_on_its_way_into_the_queue_fails_its_task_alone(
+    start: Start, error: Exception
+) -> None:
+    """It passed the first look, and nothing is left of the task."""
+    executor = start()
+
+    key = TaskInstanceKey("a_dag", "bad", "a_run", 1, -1)
+    executor.executor.running.add(key)
+    # Airflow 3 would copy it on the way.
+    executor.executor.execute_async(key, ["airflow", "tasks", "run"], executor_config={"mine": Fickle(error)})
+    executor.beat()
+    assert executor.executor.event_buffer[key] == (
+        "failed",
+        NOT_TRANSPORTABLE,
+    )
+    assert (key in executor.executor.running, executor.executor.pod_launch_attempts) == (False, {})
+
+
+def test_a_queue_whose_process_has_died_is_not_the_tasks_fault(start: Start) -> None:
+    """No task is failed for it."""
+    executor = start()
+    executor.executor._manager.shutdown()
+
+    with pytest.raises((OSError, EOFError)):
+        executor.executor.execute_async(
+            TaskInstanceKey("a_dag", "load", "a_run", 1, -1),
+            ["airflow", "tasks", "run"],
+            executor_config=None,
+        )
+    assert list(executor.executor._refused) == []
+
+
+def test_a_huge_list_of_accounts_is_refused_for_its_size(start: Start) -> None:
+    """Before anything looks at what is in it."""
+    executor = start()
+
+    assert executor.run("bad", {KEY: [f"{number}@{ETL}" for number in range(100_000)]}) == (
+        "executor_config: is larger than 1048576 bytes; keep data elsewhere"
+    )
+
+
+def test_refused_tasks_are_failed_before_the_executor_ends(start: Start) -> None:
+    """The reason is not lost with the executor."""
+    executor = start()
+    executor.submit("bad", {KEY: 1})
+    executor.executor.trigger_tasks(1)
+    executor.executor.end()
+
+    assert executor.reason("bad") == (
+        f'executor_config["{KEY}"]: must be an account\'s name, a dict with name and containers, or a list of '
+        'these, got 1; write "etl@project.iam.gserviceaccount.com"'
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from kubernetes.client import V1Pod
 
+from airflow_sa_binding.cluster.state import Ready, Unknown
 from tests.cluster.access import Access
 from tests.cluster.cluster import Cluster
 from tests.integration.executor_fixtures import IGNORE_AIRFLOWS_WARNINGS, Start, configure, keys, start
@@ -196,3 +198,61 @@ def _pods_only(cluster: Cluster, namespace: str) -> Access:
     ]
     cluster.kubectl("apply", "-f", "-", input=yaml.safe_dump_all(manifests))
     return cluster.as_user(name)
+
+
+@pytest.mark.parametrize("creation", ["sequential", "concurrent"])
+def test_tasks_that_wait_for_a_secret_hold_up_no_others(
+    namespace: str, start: Start, configure: Configure, creation: str
+) -> None:
+    """More tasks wait than fit into a batch; those behind them start in the rounds that they would start in anyway."""
+    configure(
+        kubernetes_executor__task_publish_max_retries=-1,
+        kubernetes_executor__async_pod_creation=creation == "concurrent",
+    )
+    executor = start()
+    executor.executor._secrets.record(namespace, ETL_SECRET, Unknown("the API server failed"))
+    for number in range(12):
+        executor.submit(f"load{number}", AS_ETL)
+    for number in range(12):
+        executor.submit(f"tidy_up{number}")
+    for _ in range(4):
+        executor.beat()
+    behind = [len(executor.pods(f"tidy_up{number}")) for number in range(12)]
+    before = [len(executor.pods(f"load{number}")) for number in range(12)]
+
+    executor.executor._secrets.record(namespace, ETL_SECRET, Ready())
+    executor.beat_until(lambda: all(executor.pods(f"load{number}") for number in range(12)))
+    assert (behind, before) == ([1] * 12, [0] * 12)
+    assert [_secrets_of(executor.pods(f"load{number}")) for number in range(12)] == [[[ETL_SECRET]]] * 12
+
+
+def test_a_task_waits_for_a_secret_as_often_as_pods_are_tried(
+    namespace: str, start: Start, configure: Configure, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two retries are a second apart each, then the task fails with what it waited for; it is told of once."""
+    configure(kubernetes_executor__task_publish_max_retries=2)
+    executor = start()
+    executor.executor._secrets.record(namespace, ETL_SECRET, Unknown("the API server failed"))
+    begin = time.monotonic()
+    executor.submit("load", AS_ETL)
+    executor.beat_until(lambda: executor.reason("load") is not None)
+    seconds = time.monotonic() - begin
+
+    assert executor.reason("load") == (
+        f"executor_config[\"gcp-service-account\"]: '{ETL}' waits: the API server failed"
+    )
+    assert executor.is_free("load")
+    assert 2 <= seconds < 6
+    assert len([line for line in caplog.messages if line.startswith("sa_binding.waiting ")]) == 1
+
+
+def test_a_task_does_not_wait_for_a_secret_without_retries(namespace: str, start: Start) -> None:
+    """Airflow's own default: the first try is the last."""
+    executor = start()
+    executor.executor._secrets.record(namespace, ETL_SECRET, Unknown("the API server failed"))
+    executor.submit("load", AS_ETL)
+    executor.beat()
+
+    assert executor.reason("load") == (
+        f"executor_config[\"gcp-service-account\"]: '{ETL}' waits: the API server failed"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -49,7 +48,7 @@ def test_truth_may_be_repeated() -> None:
 
 def test_map_index_of_a_mapped_task_may_be_repeated() -> None:
     """A mapped task may say its own index."""
-    refuse_forgeries(override(annotations={"map_index": "3"}), replace(TASK, map_index=3), Settings())
+    refuse_forgeries(override(annotations={"map_index": "3"}), TASK._replace(map_index=3), Settings())
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def test_forged_label(name: str, value: object, got: str) -> None:
 def test_map_index_of_another_mapped_task() -> None:
     """A mapped task cannot claim to be its neighbour."""
     with pytest.raises(Refused) as caught:
-        refuse_forgeries(override(annotations={"map_index": "4"}), replace(TASK, map_index=3), Settings())
+        refuse_forgeries(override(annotations={"map_index": "4"}), TASK._replace(map_index=3), Settings())
 
     assert str(caught.value) == f"{ANNOTATIONS}[\"map_index\"]: says whose pod this is, got '4'; {REMEDY}"
 
