@@ -53,6 +53,13 @@ def require_transportable(executor_config: Any) -> None:
             got=override,
             remedy="write kubernetes.client.models.V1Pod(...)",
         )
+    if entries.get("KubernetesExecutor"):
+        # The stock executor fails such a task too, without saying why.
+        raise Refused(
+            'executor_config["KubernetesExecutor"]',
+            "is the form of Airflow 1, which the executor no longer takes",
+            remedy='write "pod_override": kubernetes.client.models.V1Pod(...)',
+        )
     try:
         size = _pickled_size(executor_config, spare_frames=_SPARE_FRAMES)
     except Exception:  # noqa: BLE001 - an author's object may raise anything at all

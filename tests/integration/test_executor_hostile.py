@@ -103,7 +103,10 @@ def creation(request: pytest.FixtureRequest, configure: Callable[..., None]) -> 
             id="pod-override-of-text",
         ),
         pytest.param(
-            {"KubernetesExecutor": {"image": "x"}}, "Invalid executor_config passed", id="of-airflow-1"
+            {"KubernetesExecutor": {"image": "x"}},
+            'executor_config["KubernetesExecutor"]: is the form of Airflow 1, which the executor no longer takes; '
+            'write "pod_override": kubernetes.client.models.V1Pod(...)',
+            id="of-airflow-1",
         ),
     ],
 )
