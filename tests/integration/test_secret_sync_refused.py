@@ -126,13 +126,13 @@ def test_the_rule_that_is_named_is_enough(
     created = installation.sync(client=client)
     write_key(installation.path(ETL), ETL, generation=1)
     updated = installation.sync(client=client)
-    installation.list_accounts()
+    installation.list_accounts(ADS)
     pruned = installation.sync(client=client, prune=True)
 
-    assert [actions(report)[0][1] for report in (created, updated, pruned)] == [
-        Action.CREATED,
-        Action.UPDATED,
-        Action.PRUNED,
+    assert [actions(report) for report in (created, updated, pruned)] == [
+        [(ETL, Action.CREATED)],
+        [(ETL, Action.UPDATED)],
+        [(ADS, Action.CREATED), (ETL, Action.PRUNED)],
     ]
 
 
